@@ -1,0 +1,101 @@
+"""What counts as class ids and as a transition matrix, and the errors if it is not."""
+
+import numpy as np
+
+from tfrobustloss import _limits
+
+_PASS_IDS = "Pass class ids; one-hot or soft labels give them by `.argmax(axis=-1)`."
+_ROW_TOLERANCE = 1e-6  # a float32 matrix of 1000 classes is well inside
+
+
+def integers(owner, name, values, low, high=np.inf, hint=""):
+    """`values` as an array of whole numbers in [low, high].
+
+    Args:
+        owner: Name of the function that took the values.
+        name: Name of the argument.
+        values: Array-like, any shape.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        hint: What to do about values of another type.
+
+    Returns:
+        Array of an integer type.
+
+    Raises:
+        ValueError: The type is not an integer one, or a value is out of range.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "iu":
+        dtype = str(values.dtype)
+        constraint = "an integer type"
+        text = _limits.error(owner, f"{name}.dtype", constraint, dtype, hint)
+        raise ValueError(text)
+    for position in np.argwhere((values < low) | (values > high))[:1].tolist():
+        place = f"{name}{position}" if position else name
+        value = int(values[tuple(position)])
+        limit = _limits.Range(low, high, integer=True)
+        raise ValueError(_limits.error(owner, place, limit, value))
+    return values
+
+
+def class_ids(owner, name, labels, num_classes=None):
+    """`labels` as an array of class ids in [0, num_classes).
+
+    Args:
+        owner: Name of the function that took the labels.
+        name: Name of the argument.
+        labels: Array-like, any shape.
+        num_classes: Number of classes; None where only the sign can be checked.
+
+    Returns:
+        Array of an integer type.
+
+    Raises:
+        ValueError: The labels are one-hot, not integers or out of range.
+    """
+    labels = np.asarray(labels)
+    width = labels.shape[-1] if labels.ndim > 1 and labels.size else 0
+    if width > 1 and num_classes in (None, width):
+        rows = labels.reshape(-1, width)
+        if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
+            constraint, row = "a class id, not a one-hot row", rows[0].tolist()
+            text = _limits.error(owner, f"{name}[0]", constraint, row, _PASS_IDS)
+            raise ValueError(text)
+    high = np.inf if num_classes is None else num_classes - 1
+    return integers(owner, name, labels, 0, high, _PASS_IDS)
+
+
+def stochastic_matrix(owner, name, matrix):
+    """`matrix` as a square float64 array whose rows are probabilities.
+
+    Args:
+        owner: Name of the function that took the matrix.
+        name: Name of the argument.
+        matrix: Array-like, shape `(classes, classes)`.
+
+    Returns:
+        Float64 array, shape `(classes, classes)`.
+
+    Raises:
+        ValueError: The matrix is not square or smaller than 2, an entry is negative
+            or not finite, or a row does not sum to 1 within 1e-6.
+    """
+    matrix = np.asarray(matrix)
+    if matrix.dtype.kind not in "fiu":
+        dtype = str(matrix.dtype)
+        raise ValueError(_limits.error(owner, f"{name}.dtype", "numeric", dtype))
+    if matrix.ndim != 2 or len(matrix) != matrix.shape[1] or len(matrix) < 2:
+        constraint = "(classes, classes) with at least 2 classes"
+        shape = matrix.shape
+        raise ValueError(_limits.error(owner, f"{name}.shape", constraint, shape))
+    matrix = matrix.astype(np.float64)
+    for row, column in np.argwhere(~((matrix >= 0) & np.isfinite(matrix)))[:1]:
+        place, value = f"{name}[{row}, {column}]", float(matrix[row, column])
+        raise ValueError(_limits.error(owner, place, "in [0, 1]", value))
+    sums = matrix.sum(axis=1)
+    for row in np.flatnonzero(np.abs(sums - 1) > _ROW_TOLERANCE)[:1]:
+        hint = "A row holds the probabilities of the noisy labels of one clean class."
+        place, value = f"{name}[{row}].sum()", float(sums[row])
+        raise ValueError(_limits.error(owner, place, "1", value, hint))
+    return matrix

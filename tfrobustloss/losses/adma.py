@@ -1,0 +1,81 @@
+"""Adma, a flexible loss with a scaling factor (Shrivastava 2020)."""
+
+import math
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._base import FunctionLoss, decode
+
+_LIMITS = {
+    "scaling_factor": _limits.Range(
+        0, 10, open_low=True, hint="At 0 the loss is 0 for every prediction."
+    ),
+    "base": _limits.Range(1, 1e6, open_low=True),
+}
+
+
+def adma(y_true, y_pred, scaling_factor=0.2624, base=math.e, from_logits=False):
+    """An exponential of a power of the label's probability: bounded, flexible.
+
+        loss = sum over classes of label * (base - base ** (p ** scaling_factor))
+
+    It is convex in `p` up to `scaling_factor` = 1 / (1 + ln(base)), 1/2 for the
+    default base; small factors approach `scaling_factor * base * ln(base)` times
+    cross-entropy, so the factor also scales the learning rate.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        scaling_factor: Float in (0, 10], `a` in the paper, which stays in (0, 0.5]
+            and tunes it to 0.24 to 0.32.
+        base: Float in (1, 1e6], `e` in the paper.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, in [0, base - 1].
+
+    Raises:
+        ValueError: A parameter is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = adma([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        0.2323
+
+    Reference:
+        Shrivastava, "Adma: A Flexible Loss Function for Neural Networks", 2020.
+    """
+    _limits.check("adma", _LIMITS, scaling_factor=scaling_factor, base=base)
+    labels, log_p = decode(y_true, y_pred, from_logits)
+    log_base = ops.log(ops.cast(base, log_p.dtype))
+
+    def flexible(log_p):  # base - base**p**a without cancellation at p = 1
+        return -base * ops.expm1(log_base * ops.expm1(scaling_factor * log_p))
+
+    return labels.pick_of(flexible, log_p)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class Adma(FunctionLoss):
+    """`adma` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(adma)
+    limits = _LIMITS
+
+    def __init__(
+        self,
+        scaling_factor=0.2624,
+        base=math.e,
+        from_logits=False,
+        ignore_class=None,
+        **keras_options,
+    ):
+        parameters = {
+            "scaling_factor": scaling_factor,
+            "base": base,
+            "from_logits": from_logits,
+        }
+        super().__init__(parameters, ignore_class, **keras_options)

@@ -1,0 +1,104 @@
+"""Bootstrapping: the target is partly the model's own opinion (Reed et al. 2014)."""
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._base import FunctionLoss, decode
+
+_LIMITS = {"beta": _limits.Range(0, 1)}
+
+
+def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
+    """Cross-entropy towards a mixture of label and predicted probabilities.
+
+        loss = -sum over classes of (beta * label + (1 - beta) * p) * log(p)
+
+    The gradient flows through `p` in the target too: the second part is
+    `1 - beta` times the entropy of the prediction.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        beta: Float in [0, 1], trust in the label. 1 is cross-entropy.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example in nats, shape `(...)`, at least 0.
+
+    Raises:
+        ValueError: `beta` is outside [0, 1], or labels do not fit.
+
+    Example:
+        >>> loss = soft_bootstrap([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        0.3789
+
+    Reference:
+        Reed et al., "Training Deep Neural Networks on Noisy Labels with
+        Bootstrapping", arXiv 1412.6596, 2014.
+    """
+    _limits.check("soft_bootstrap", _LIMITS, beta=beta)
+    labels, log_p = decode(y_true, y_pred, from_logits)
+    entropy = -ops.sum(ops.exp(log_p) * log_p, axis=-1)
+    return (1 - beta) * entropy - beta * labels.pick(log_p)
+
+
+def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
+    """Cross-entropy towards a mixture of label and predicted class.
+
+        loss = -beta * sum over classes of label * log(p)
+               -(1 - beta) * log(p of the most probable class)
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        beta: Float in [0, 1], trust in the label. 1 is cross-entropy.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example in nats, shape `(...)`, at least 0.
+
+    Raises:
+        ValueError: `beta` is outside [0, 1], or labels do not fit.
+
+    Example:
+        >>> loss = hard_bootstrap([1], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        1.3589
+
+    Reference:
+        Reed et al., "Training Deep Neural Networks on Noisy Labels with
+        Bootstrapping", arXiv 1412.6596, 2014.
+    """
+    _limits.check("hard_bootstrap", _LIMITS, beta=beta)
+    labels, log_p = decode(y_true, y_pred, from_logits)
+    return -beta * labels.pick(log_p) - (1 - beta) * ops.max(log_p, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class SoftBootstrap(FunctionLoss):
+    """`soft_bootstrap` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(soft_bootstrap)
+    limits = _LIMITS
+
+    def __init__(
+        self, beta=0.95, from_logits=False, ignore_class=None, **keras_options
+    ):
+        parameters = {"beta": beta, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class HardBootstrap(FunctionLoss):
+    """`hard_bootstrap` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(hard_bootstrap)
+    limits = _LIMITS
+
+    def __init__(self, beta=0.8, from_logits=False, ignore_class=None, **keras_options):
+        parameters = {"beta": beta, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)

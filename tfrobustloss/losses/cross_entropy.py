@@ -1,0 +1,70 @@
+"""Cross-entropy, the baseline of every comparison, and its smoothed form."""
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._base import FunctionLoss, decode
+
+_LIMITS = {"label_smoothing": _limits.Range(0, 1)}
+
+
+def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
+    """Cross-entropy with any label format: unbounded, so wrong labels dominate.
+
+        loss = -sum over classes of target * log(p)
+        target = (1 - label_smoothing) * label + label_smoothing / classes
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        label_smoothing: Float in [0, 1], mass spread over all classes (the
+            convention of Keras).
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example in nats, shape `(...)`, at least 0.
+
+    Raises:
+        ValueError: `label_smoothing` is outside [0, 1], or labels do not fit.
+
+    Example:
+        >>> loss = cross_entropy([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        0.3567
+
+    Reference:
+        Label smoothing: Szegedy et al., "Rethinking the Inception Architecture for
+        Computer Vision", CVPR 2016.
+    """
+    _limits.check("cross_entropy", _LIMITS, label_smoothing=label_smoothing)
+    labels, log_p = decode(y_true, y_pred, from_logits)
+    return smoothed_cross_entropy(labels, log_p, label_smoothing)
+
+
+def smoothed_cross_entropy(labels, log_p, label_smoothing=0.0):
+    """`cross_entropy` of `Labels` and log-probabilities."""
+    hard = -labels.pick(log_p)
+    if not _limits.is_variable(label_smoothing) and label_smoothing == 0:
+        return hard
+    even = -ops.mean(log_p, axis=-1)
+    return (1 - label_smoothing) * hard + label_smoothing * even
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class CrossEntropy(FunctionLoss):
+    """`cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(cross_entropy)
+    limits = _LIMITS
+
+    def __init__(
+        self,
+        label_smoothing=0.0,
+        from_logits=False,
+        ignore_class=None,
+        **keras_options,
+    ):
+        parameters = {"label_smoothing": label_smoothing, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)

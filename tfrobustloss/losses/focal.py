@@ -1,0 +1,99 @@
+"""Focal loss over a softmax (Lin et al., ICCV 2017)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss._powers import power
+
+_LIMITS = {"gamma": _limits.Range(low=0)}
+
+
+def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
+    """Cross-entropy that looks away from examples it already gets right.
+
+        loss = -sum over classes of label * alpha * (1 - p) ** gamma * log(p)
+
+    Made for rare classes, not for wrong labels: it stresses hard examples, which is
+    what mislabelled ones are. Kept as the baseline it is in the literature.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        gamma: Float >= 0. 0 is weighted cross-entropy.
+        alpha: None for 1, a number, or one number >= 0 per class.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, at least 0.
+
+    Raises:
+        ValueError: `gamma` or `alpha` is negative, or `alpha` or the labels do not
+            fit the number of classes.
+
+    Example:
+        >>> loss = focal([1], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        1.03
+
+    Reference:
+        Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
+    """
+    _limits.check("focal", _LIMITS, gamma=gamma)
+    labels, log_p = decode(y_true, y_pred, from_logits)
+
+    def modulated(log_p):
+        # 1 - p is 0 for a sure prediction; the floor keeps (1-p)**gamma's slope finite
+        miss = ops.maximum(-ops.expm1(log_p), 1e-30)
+        return -power(miss, gamma) * log_p
+
+    if alpha is None:
+        return labels.pick_of(modulated, log_p)
+    alpha = ops.cast(_check_alpha("focal", alpha, labels.num_classes), log_p.dtype)
+    if len(alpha.shape) == 0:
+        return alpha * labels.pick_of(modulated, log_p)
+    if labels.rows is None:
+        return labels.pick(alpha) * labels.pick_of(modulated, log_p)
+    return labels.pick(alpha * modulated(log_p))
+
+
+def _check_alpha(owner, alpha, num_classes=None):
+    if _limits.is_variable(alpha):
+        return alpha
+    alpha = np.asarray(alpha, "float32")
+    fits = alpha.ndim == 0 or (alpha.ndim == 1 and num_classes in (None, alpha.size))
+    if not fits or not np.isfinite(alpha).all() or (alpha < 0).any():
+        raise ValueError(
+            _limits.error(
+                owner,
+                "alpha",
+                "a number >= 0 or one such number per class",
+                alpha.tolist(),
+                f"There are {num_classes} classes." if num_classes else "",
+            )
+        )
+    return alpha
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class Focal(FunctionLoss):
+    """`focal` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(focal)
+    limits = _LIMITS
+
+    def __init__(
+        self,
+        gamma=2.0,
+        alpha=None,
+        from_logits=False,
+        ignore_class=None,
+        **keras_options,
+    ):
+        if alpha is not None:
+            _check_alpha("Focal", alpha)
+        parameters = {"gamma": gamma, "alpha": alpha, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)

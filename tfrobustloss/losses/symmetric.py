@@ -1,0 +1,91 @@
+"""Symmetric cross-entropy: cross-entropy plus its reverse (ICCV 2019)."""
+
+import math
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._base import FunctionLoss, decode
+
+_LIMITS = {
+    "alpha": _limits.Range(low=0),
+    "beta": _limits.Range(low=0),
+    "log_zero": _limits.Range(high=0, open_high=True),
+}
+_LOG_ZERO = math.log(1e-4)
+
+
+def symmetric_cross_entropy(
+    y_true, y_pred, alpha=0.1, beta=1.0, log_zero=_LOG_ZERO, from_logits=False
+):
+    """Cross-entropy, which learns, plus reverse cross-entropy, which resists noise.
+
+        loss = alpha * cross_entropy + beta * reverse
+        reverse = -sum over classes of p * log(label),   log(0) := log_zero
+
+    For one-hot labels `reverse` is `-log_zero * (1 - p of the label)`. Published
+    settings (alpha, beta): MNIST (0.01, 1), CIFAR-10 (0.1, 1), CIFAR-100 (6, 0.1).
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        alpha: Float >= 0, weight of cross-entropy.
+        beta: Float >= 0, weight of reverse cross-entropy.
+        log_zero: Float < 0, `A` in the paper, stands for the logarithm of 0. The
+            default, log(1e-4), is that of the authors' code.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, at least 0.
+
+    Raises:
+        ValueError: A parameter is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = symmetric_cross_entropy([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        2.7988
+
+    Reference:
+        Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy
+        Labels", ICCV 2019.
+    """
+    _limits.check(
+        "symmetric_cross_entropy", _LIMITS, alpha=alpha, beta=beta, log_zero=log_zero
+    )
+    labels, log_p = decode(y_true, y_pred, from_logits)
+    p = ops.exp(log_p)
+    if labels.rows is None:
+        reverse = -log_zero * (1 - labels.pick(p))
+    else:
+        some = labels.rows > 0
+        log_label = ops.log(ops.where(some, labels.rows, 1))
+        reverse = -ops.sum(p * ops.where(some, log_label, log_zero), axis=-1)
+    return beta * reverse - alpha * labels.pick(log_p)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class SymmetricCrossEntropy(FunctionLoss):
+    """`symmetric_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(symmetric_cross_entropy)
+    limits = _LIMITS
+
+    def __init__(
+        self,
+        alpha=0.1,
+        beta=1.0,
+        log_zero=_LOG_ZERO,
+        from_logits=False,
+        ignore_class=None,
+        **keras_options,
+    ):
+        parameters = {
+            "alpha": alpha,
+            "beta": beta,
+            "log_zero": log_zero,
+            "from_logits": from_logits,
+        }
+        super().__init__(parameters, ignore_class, **keras_options)
