@@ -18,8 +18,9 @@ def uniform_draws(indices, seed):
 
     The 64 bits of index `i` are output number `i + 1` of SplitMix64, started at the
     first output that SplitMix64 gives for `seed`: the seed is mixed first, so that
-    neighbouring seeds share no draws. The draw is the upper 53 bits over 2 ** 53. All
-    of it is unsigned 64-bit arithmetic, which any framework can repeat bit by bit.
+    no two seeds give shifted copies of each other's draws. The draw is the upper 53
+    bits over 2 ** 53. All of it is unsigned 64-bit arithmetic, which any framework
+    can repeat bit by bit.
 
     Args:
         indices: Integers >= 0, any shape.

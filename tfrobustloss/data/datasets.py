@@ -66,9 +66,9 @@ def load(name, split="train", data_dir=None):
     if not isinstance(name, str) or not name:
         constraint = "'digits' or the name of a TFDS dataset"
         raise ValueError(_limits.error("load", "name", constraint, name))
-    return (
-        _load_digits(split) if name == "digits" else _load_tfds(name, split, data_dir)
-    )
+    if name == "digits":
+        return _load_digits(split)
+    return _load_tfds(name, split, data_dir)
 
 
 def _load_digits(split):
@@ -85,15 +85,12 @@ def _load_digits(split):
     labels = digits.target.astype(np.int64)
     is_test = np.zeros(len(labels), bool)
     for class_id in range(10):
-        is_test[np.flatnonzero(labels == class_id)[_TEST_EVERY - 1 :: _TEST_EVERY]] = (
-            True
-        )
+        members = np.flatnonzero(labels == class_id)
+        is_test[members[_TEST_EVERY - 1 :: _TEST_EVERY]] = True
     chosen = is_test if split == "test" else ~is_test
-    images = np.round(digits.images[chosen] * 255 / 16).astype(np.uint8)
-    class_names = tuple(str(i) for i in range(10))
-    return ImageDataset(
-        images[..., np.newaxis], labels[chosen], 10, "digits", class_names
-    )
+    levels = digits.images[chosen][..., np.newaxis]
+    images = np.round(levels * 255 / 16).astype(np.uint8)
+    return ImageDataset(images, labels[chosen], 10, "digits", tuple("0123456789"))
 
 
 def _load_tfds(name, split, data_dir):
@@ -110,12 +107,14 @@ def _load_tfds(name, split, data_dir):
     if None in shape:
         constraint, hint = "a set with images of one size", f"Its shape is {shape}."
         raise ValueError(_limits.error("load", "name", constraint, name, hint))
-    wanted = tfds.decode.PartialDecoding(dict.fromkeys(kinds, True))
-    dataset = builder.as_dataset(split=split, batch_size=-1, decoders=wanted)
-    examples = tfds.as_numpy(dataset)
+    pairs = builder.as_dataset(split=split).map(
+        lambda one: (one["image"], one["label"])
+    )
+    whole = pairs.batch(builder.info.splits[split].num_examples).get_single_element()
+    images, labels = tfds.as_numpy(whole)
     class_names = tuple(features["label"].names)
-    labels = examples["label"].astype(np.int64)
-    return ImageDataset(examples["image"], labels, len(class_names), name, class_names)
+    labels = labels.astype(np.int64)
+    return ImageDataset(images, labels, len(class_names), name, class_names)
 
 
 def _find_builder(name, data_dir):
