@@ -1,0 +1,46 @@
+"""Layers that a model carries into serving."""
+
+import keras
+
+from tfrobustloss import _limits
+from tfrobustloss._tempered import LIMITS, tempered_softmax
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class TemperedSoftmax(keras.layers.Layer):
+    """`losses.tempered_softmax` as a layer: the last one of a bi-tempered model.
+
+    Train with `BiTemperedLogistic(t1, t2)` on its output, or on the logits before it
+    with `from_logits=True` (faster), and use `temperature=t2`.
+
+    Args:
+        temperature: Float in (0, 5]. 1 is the softmax.
+        **layer_options: As for every `keras.layers.Layer`: `name`, `dtype`.
+
+    Raises:
+        ValueError: `temperature` is outside (0, 5].
+
+    Example:
+        >>> p = TemperedSoftmax(1.2)(keras.ops.array([[2.0, 0.0, -1.0]]))
+        >>> round(float(p[0, 0]), 4)
+        0.7659
+    """
+
+    def __init__(self, temperature, **layer_options):
+        _limits.check(type(self).__name__, LIMITS, temperature=temperature)
+        super().__init__(**layer_options)
+        self.temperature = temperature
+        self.supports_masking = True
+
+    def call(self, logits):
+        """Probabilities of the shape of `logits`."""
+        return tempered_softmax(logits, self.temperature)
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """The layer's arguments as plain JSON values."""
+        temperature = _limits.current_value(self.temperature)
+        return {**super().get_config(), "temperature": temperature}
