@@ -7,6 +7,7 @@ safeguards, and at t = 1 it is log-sum-exp. The number of steps is fixed beforeh
 (measured to float32's floor in `tests/test_tempered.py`).
 """
 
+import functools
 import math
 
 import keras
@@ -18,7 +19,7 @@ from tfrobustloss._powers import is_half_integer, power
 LIMITS = {"temperature": _limits.Range(0, 5, open_low=True)}
 
 _NEAR_ONE = 1e-12  # stands for t - 1 = 0: every formula is at its limit in float64
-_LARGEST_LOGIT = 1e30
+_LARGEST_GAP = 1e30  # sums and products with it stay finite in float32
 
 
 class Tempered:
@@ -27,37 +28,37 @@ class Tempered:
     Attributes:
         p: Probabilities, shape `(..., classes)`.
         p_to_t: `p ** temperature`, same shape.
+        x: `p ** (1 - temperature)`, same shape; 0 where a `p` of 0 makes it so.
     """
 
     def __init__(self, logits, temperature):
-        logits = ops.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT)
         gap = ops.max(logits, axis=-1, keepdims=True) - logits
-        dtype = keras.backend.standardize_dtype(gap.dtype)
+        gap = ops.minimum(gap, _LARGEST_GAP)
         if _limits.is_variable(temperature):
             s = ops.cast(temperature, gap.dtype) - 1
-            s = ops.where(ops.abs(s) < _NEAR_ONE, _NEAR_ONE, s)
-            self._whole = False
+            self._s = ops.where(ops.abs(s) < _NEAR_ONE, _NEAR_ONE, s)
+            self._far = False
         else:
             s = temperature - 1
-            s = _NEAR_ONE if abs(s) < _NEAR_ONE else s
-            self._whole = abs(s) >= 0.1 and is_half_integer(1 / s)
-        self._s = s
-        nu = self._start(gap)
-        for _ in range(_num_steps(temperature, gap.shape[-1], dtype)):
-            nu = self._newton(gap, nu)
-        self._solve(gap, nu)
-        if _limits.is_variable(temperature) or s < 0:
-            # below 1, x is a difference of numbers near 1: its rounding is common to
-            # all classes and divides out
-            self.p = self.p / ops.sum(self.p, axis=-1, keepdims=True)
+            self._s = _NEAR_ONE if abs(s) < _NEAR_ONE else s
+            self._far = abs(s) >= 0.1
+        self._gap = gap
+        level = self._start()
+        dtype = keras.backend.standardize_dtype(gap.dtype)
+        for _ in range(_num_steps(temperature, gap.shape[-1], dtype) - 1):
+            level = level + self._newton_step(level, quick_sum)
+        # the last step takes back what the quick sums rounded, and stays apart from
+        # the level: where that is nearly -s * gap their difference has more digits
+        self._solve(level, self._newton_step(level, row_sum))
+        if _limits.is_variable(temperature) or temperature < 1:
+            # what is missing there is common to all classes and divides out
+            self.p = self.p / row_sum(self.p)
 
     def to_power(self, exponent):
         """`p ** exponent`; 0 where `p` is 0."""
-        if not _limits.is_variable(exponent) and exponent == 0:
-            return ops.where(self.p > 0, ops.ones_like(self.p), 0)
-        scaled = -exponent / self._s
-        if not _limits.is_variable(scaled) and is_half_integer(scaled) and self._whole:
-            result = power(self._x, scaled)
+        plain = not _limits.is_variable(exponent)
+        if plain and self._far and is_half_integer(-exponent / self._s):
+            result = power(self.x, -exponent / self._s)
         else:
             result = ops.exp(ops.cast(exponent, self.p.dtype) * self.log_p())
         return ops.where(self.p > 0, result, 0)
@@ -66,45 +67,82 @@ class Tempered:
         """`log(p)`, with the logarithm of 1e-30 where `p` is smaller."""
         return ops.log(ops.maximum(self.p, 1e-30))
 
-    def _start(self, gap):
-        """A lower bound of `nu`: the tangent of the power mean at equal logits."""
+    # The level is u = 1 + s * nu where s is far from 0 (for t < 1, u is near 0, and
+    # nu would round away its digits), and nu where it is not (u would be 1).
+
+    def _start(self):
+        """Where Newton's method starts: the tangent at equal logits, or `nu` = 0."""
+        s, gap = self._s, self._gap
         log_count = math.log(gap.shape[-1])
-        equal = ops.expm1(ops.cast(self._s * log_count, gap.dtype)) / self._s
-        return ops.maximum(equal - ops.mean(gap, axis=-1, keepdims=True), 0.0)
+        gap = ops.mean(gap, axis=-1, keepdims=True)
+        if self._far:
+            tangent = math.exp(s * log_count) - s * gap
+            return (ops.maximum if s > 0 else ops.minimum)(tangent, 1.0)
+        equal = ops.expm1(ops.cast(s * log_count, gap.dtype)) / s
+        return ops.maximum(equal - gap, 0.0)
 
-    def _solve(self, gap, nu):
-        """Sets `p`, `p_to_t` and `x` for a normaliser `nu`."""
+    def _solve(self, level, step=0.0):
+        """Sets `p`, `p_to_t` and `x` for a level of the normaliser plus a step."""
         s = self._s
-        scaled = s * (nu + gap)
-        if self._whole:
-            self._x = x = ops.maximum(1 + scaled, 0.0)
+        if self._far:
+            self.x = x = ops.maximum(level + s * self._gap + step, 0.0)
             self.p = power(x, -1 / s)
-            self.p_to_t = self.p / x if s > 0 else power(x, -1 / s - 1)
-            return
-        inside = scaled > -1
-        scaled = ops.where(inside, scaled, 0)
-        self.p = ops.where(inside, ops.exp(-ops.log1p(scaled) / s), 0)
-        self._x = 1 + scaled
-        self.p_to_t = self.p / self._x
+        else:
+            scaled = s * (level + self._gap + step)
+            inside = scaled > -1
+            scaled = ops.where(inside, scaled, 0)
+            self.p = ops.where(inside, ops.exp(-ops.log1p(scaled) / s), 0)
+            self.x = x = 1 + scaled
+        if self._far and s < 0:
+            some = x > 0
+            self.p_to_t = ops.where(some, self.p / ops.where(some, x, 1), 0)
+        else:
+            self.p_to_t = self.p / x
 
-    def _newton(self, gap, nu):
-        self._solve(gap, nu)
-        total = ops.sum(self.p, axis=-1, keepdims=True)
-        slope = ops.sum(self.p_to_t, axis=-1, keepdims=True)
-        return nu + total * ops.expm1(self._s * ops.log(total)) / (self._s * slope)
+    def _newton_step(self, level, sum_over):
+        self._solve(level)
+        total, slope = sum_over(self.p), sum_over(self.p_to_t)
+        step = total * ops.expm1(self._s * ops.log(total)) / slope
+        return step if self._far else step / self._s
 
 
 def _num_steps(temperature, num_classes, dtype):
     """Newton steps that reach the rounding floor for any logits."""
     steps = 8
     if not _limits.is_variable(temperature):
+        table = _STEPS_BELOW if temperature < 1 else _STEPS_ABOVE
         distance = abs(temperature - 1)
-        steps = next((n for limit, n in _STEPS if distance <= limit + 1e-6), steps)
+        steps = next((n for limit, n in table if distance <= limit + 1e-6), steps)
     return steps + (num_classes > 1000) + (dtype == "float64")
 
 
 # distance of the temperature from 1 -> steps enough for up to 1000 classes
-_STEPS = ((0.02, 2), (0.1, 3), (0.2, 4), (0.5, 5), (0.75, 6))
+_STEPS_ABOVE = ((0.02, 2), (0.2, 3), (0.3, 4), (0.5, 5), (0.75, 6))
+_STEPS_BELOW = ((0.02, 2), (0.1, 3), (0.3, 4), (0.5, 5), (0.7, 6), (0.9, 7))
+
+
+def quick_sum(x):
+    """Sum over classes, shape `(..., 1)`, to about 1e-8 times the number of classes.
+
+    On a CPU as a product with ones: XLA adds along the last axis one number at a time
+    but multiplies matrices in vectors, which halves the time of a Newton step. An
+    accelerator may round the factors of a product, so it takes the plain sum.
+    """
+    if _on_cpu():
+        return ops.matmul(x, ops.ones((x.shape[-1], 1), dtype=x.dtype))
+    return row_sum(x)
+
+
+def row_sum(x):
+    """Sum over classes, shape `(..., 1)`."""
+    return ops.sum(x, axis=-1, keepdims=True)
+
+
+@functools.cache
+def _on_cpu():
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        return False
+    return all("cpu" in name.lower() for name in keras.distribution.list_devices())
 
 
 def tempered_softmax(logits, temperature):
@@ -150,8 +188,7 @@ def _softmax(logits, temperature):
 
     def gradient(upstream):
         weighted = p_to_t * upstream
-        total = ops.sum(p_to_t, axis=-1, keepdims=True)
-        return weighted - p_to_t * ops.sum(weighted, axis=-1, keepdims=True) / total
+        return weighted - p_to_t * (quick_sum(weighted) / quick_sum(p_to_t))
 
     return p, gradient
 

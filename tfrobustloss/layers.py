@@ -14,7 +14,7 @@ class TemperedSoftmax(keras.layers.Layer):
     with `from_logits=True` (faster), and use `temperature=t2`.
 
     Args:
-        temperature: Float in (0, 5]. 1 is the softmax.
+        temperature: Float in (0, 5], or a `keras.Variable`. 1 is the softmax.
         **layer_options: As for every `keras.layers.Layer`: `name`, `dtype`.
 
     Raises:
@@ -39,6 +39,11 @@ class TemperedSoftmax(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         """The input's shape."""
         return input_shape
+
+    def load_own_variables(self, store):
+        """A saved temperature, unless the config has brought it as a number."""
+        if _limits.is_variable(self.temperature):
+            super().load_own_variables(store)
 
     def get_config(self):
         """The layer's arguments as plain JSON values."""

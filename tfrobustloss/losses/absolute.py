@@ -2,7 +2,8 @@
 
 import keras
 
-from tfrobustloss.losses._base import FunctionLoss, as_labels, probabilities
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 
 
 def mean_absolute_error(y_true, y_pred, from_logits=False):
@@ -36,9 +37,8 @@ def mean_absolute_error(y_true, y_pred, from_logits=False):
         Ghosh, Kumar, Sastry, "Robust Loss Functions under Label Noise for Deep
         Neural Networks", AAAI 2017.
     """
-    p = probabilities(y_pred, from_logits)
-    labels = as_labels(y_true, p)
-    return 2 * (labels.total() - labels.pick(p))
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    return 2 * (labels.total() - prediction.pick_probability(labels))
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

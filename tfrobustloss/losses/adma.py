@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 
 _LIMITS = {
     "scaling_factor": _limits.Range(
@@ -49,13 +50,13 @@ def adma(y_true, y_pred, scaling_factor=0.2624, base=math.e, from_logits=False):
         Shrivastava, "Adma: A Flexible Loss Function for Neural Networks", 2020.
     """
     _limits.check("adma", _LIMITS, scaling_factor=scaling_factor, base=base)
-    labels, log_p = decode(y_true, y_pred, from_logits)
-    log_base = ops.log(ops.cast(base, log_p.dtype))
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    log_base = ops.log(ops.cast(base, prediction.scores.dtype))
 
     def flexible(log_p):  # base - base**p**a without cancellation at p = 1
         return -base * ops.expm1(log_base * ops.expm1(scaling_factor * log_p))
 
-    return labels.pick_of(flexible, log_p)
+    return prediction.pick_of_log(labels, flexible)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 
 _LIMITS = {"beta": _limits.Range(0, 1)}
 
@@ -40,9 +41,10 @@ def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
         Bootstrapping", arXiv 1412.6596, 2014.
     """
     _limits.check("soft_bootstrap", _LIMITS, beta=beta)
-    labels, log_p = decode(y_true, y_pred, from_logits)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    log_p = prediction.log()
     entropy = -ops.sum(ops.exp(log_p) * log_p, axis=-1)
-    return (1 - beta) * entropy - beta * labels.pick(log_p)
+    return (1 - beta) * entropy - beta * prediction.pick_log(labels)
 
 
 def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
@@ -74,8 +76,8 @@ def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
         Bootstrapping", arXiv 1412.6596, 2014.
     """
     _limits.check("hard_bootstrap", _LIMITS, beta=beta)
-    labels, log_p = decode(y_true, y_pred, from_logits)
-    return -beta * labels.pick(log_p) - (1 - beta) * ops.max(log_p, axis=-1)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    return -beta * prediction.pick_log(labels) - (1 - beta) * prediction.max_log()
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

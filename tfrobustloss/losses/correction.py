@@ -5,7 +5,8 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 
 _WORST_CONDITION = 1e6  # float32 keeps about one digit of the inverse beyond it
 
@@ -41,7 +42,8 @@ def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
         Patrini et al., "Making Deep Neural Networks Robust to Label Noise: a Loss
         Correction Approach", CVPR 2017.
     """
-    labels, log_p = decode(y_true, y_pred, from_logits)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    log_p = prediction.log()
     matrix = _matrix("forward_correction", transition_matrix, labels.num_classes)
     if labels.rows is None:  # the label's column of T alone, in log space: exact
         log_matrix = np.log(np.maximum(matrix, 1e-30)).T
@@ -85,7 +87,8 @@ def backward_correction(y_true, y_pred, transition_matrix, from_logits=False):
         Patrini et al., "Making Deep Neural Networks Robust to Label Noise: a Loss
         Correction Approach", CVPR 2017.
     """
-    labels, log_p = decode(y_true, y_pred, from_logits)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    log_p = prediction.log()
     owner = "backward_correction"
     matrix = _matrix(owner, transition_matrix, labels.num_classes)
     inverse = _inverse(owner, matrix)

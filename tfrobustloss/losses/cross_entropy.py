@@ -1,10 +1,10 @@
 """Cross-entropy, the baseline of every comparison, and its smoothed form."""
 
 import keras
-from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 
 _LIMITS = {"label_smoothing": _limits.Range(0, 1)}
 
@@ -39,16 +39,11 @@ def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
         Computer Vision", CVPR 2016.
     """
     _limits.check("cross_entropy", _LIMITS, label_smoothing=label_smoothing)
-    labels, log_p = decode(y_true, y_pred, from_logits)
-    return smoothed_cross_entropy(labels, log_p, label_smoothing)
-
-
-def smoothed_cross_entropy(labels, log_p, label_smoothing=0.0):
-    """`cross_entropy` of `Labels` and log-probabilities."""
-    hard = -labels.pick(log_p)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    hard = -prediction.pick_log(labels)
     if not _limits.is_variable(label_smoothing) and label_smoothing == 0:
         return hard
-    even = -ops.mean(log_p, axis=-1)
+    even = -prediction.mean_log()
     return (1 - label_smoothing) * hard + label_smoothing * even
 
 

@@ -5,7 +5,8 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 from tfrobustloss._powers import power
 
 _LIMITS = {"gamma": _limits.Range(low=0)}
@@ -43,7 +44,7 @@ def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
     """
     _limits.check("focal", _LIMITS, gamma=gamma)
-    labels, log_p = decode(y_true, y_pred, from_logits)
+    labels, prediction = decode(y_true, y_pred, from_logits)
 
     def modulated(log_p):
         # 1 - p is 0 for a sure prediction; the floor keeps (1-p)**gamma's slope finite
@@ -51,13 +52,14 @@ def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
         return -power(miss, gamma) * log_p
 
     if alpha is None:
-        return labels.pick_of(modulated, log_p)
-    alpha = ops.cast(_check_alpha("focal", alpha, labels.num_classes), log_p.dtype)
+        return prediction.pick_of_log(labels, modulated)
+    alpha = _check_alpha("focal", alpha, labels.num_classes)
+    alpha = ops.cast(alpha, prediction.scores.dtype)
     if len(alpha.shape) == 0:
-        return alpha * labels.pick_of(modulated, log_p)
+        return alpha * prediction.pick_of_log(labels, modulated)
     if labels.rows is None:
-        return labels.pick(alpha) * labels.pick_of(modulated, log_p)
-    return labels.pick(alpha * modulated(log_p))
+        return labels.pick(alpha) * prediction.pick_of_log(labels, modulated)
+    return labels.pick(alpha * modulated(prediction.log()))
 
 
 def _check_alpha(owner, alpha, num_classes=None):

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 
 _LIMITS = {"q": _limits.Range(0, 1)}
 
@@ -39,9 +40,10 @@ def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
         Networks with Noisy Labels", NeurIPS 2018.
     """
     _limits.check("generalized_cross_entropy", _LIMITS, q=q)
-    labels, log_p = decode(y_true, y_pred, from_logits)
-    q = ops.maximum(ops.cast(q, log_p.dtype), 1e-12)  # there expm1(x) is x: the limit
-    return labels.pick_of(lambda x: -ops.expm1(q * x) / q, log_p)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0: cross-entropy
+    q = ops.maximum(ops.cast(q, prediction.scores.dtype), 1e-12)
+    return prediction.pick_of_log(labels, lambda log_p: -ops.expm1(q * log_p) / q)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

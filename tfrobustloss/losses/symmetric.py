@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, decode
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 
 _LIMITS = {
     "alpha": _limits.Range(low=0),
@@ -55,15 +56,15 @@ def symmetric_cross_entropy(
     _limits.check(
         "symmetric_cross_entropy", _LIMITS, alpha=alpha, beta=beta, log_zero=log_zero
     )
-    labels, log_p = decode(y_true, y_pred, from_logits)
-    p = ops.exp(log_p)
+    labels, prediction = decode(y_true, y_pred, from_logits)
     if labels.rows is None:
-        reverse = -log_zero * (1 - labels.pick(p))
+        reverse = -log_zero * (1 - prediction.pick_probability(labels))
     else:
         some = labels.rows > 0
         log_label = ops.log(ops.where(some, labels.rows, 1))
-        reverse = -ops.sum(p * ops.where(some, log_label, log_zero), axis=-1)
-    return beta * reverse - alpha * labels.pick(log_p)
+        log_label = ops.where(some, log_label, log_zero)
+        reverse = -ops.sum(prediction.probabilities() * log_label, axis=-1)
+    return beta * reverse - alpha * prediction.pick_log(labels)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

@@ -5,7 +5,8 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss, as_labels, probabilities
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
 from tfrobustloss.losses._taylor_bounds import class_terms, find_bounds
 
 _ETA = _limits.Range(low=0, open_low=True, optional=True)
@@ -65,8 +66,8 @@ def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False)
                 "`TaylorLoss(theta, eta, num_classes)` finds them.",
             )
         )
-    p = probabilities(y_pred, from_logits)
-    labels = as_labels(y_true, p)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    p = prediction.probabilities()
     if _limits.is_variable(theta):
         theta = ops.unstack(ops.cast(theta, p.dtype), num=theta.shape[0])
     loss = _mean_over_classes(theta, labels, p)
@@ -163,9 +164,7 @@ class TaylorLoss(FunctionLoss):
         owner = type(self).__name__
         if num_classes is None:
             raise ValueError(
-                _limits.error(
-                    owner, "num_classes", "given when `eta` is", num_classes
-                )
+                _limits.error(owner, "num_classes", "given when `eta` is", num_classes)
             )
         if _limits.is_variable(theta):
             raise ValueError(

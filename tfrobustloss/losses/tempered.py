@@ -4,8 +4,14 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss._tempered import Tempered, tempered_softmax, with_closed_gradient
-from tfrobustloss.losses._base import FunctionLoss, as_labels, decode, to_float
+from tfrobustloss._tempered import (
+    Tempered,
+    quick_sum,
+    tempered_softmax,
+    with_closed_gradient,
+)
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import Labels, decode, to_float
 
 _LIMITS = {
     "t1": _limits.Range(0, 1),
@@ -29,9 +35,12 @@ def log_t(x, temperature):
         >>> round(float(log_t(0.5, 0.8)), 4)
         -0.6472
     """
-    x = to_float(x)
-    power = _away_from_zero(1 - ops.cast(temperature, x.dtype))
-    return ops.expm1(power * ops.log(x)) / power
+    return _log_t(ops.log(to_float(x)), temperature)
+
+
+def _log_t(log_x, temperature):
+    power = _away_from_zero(1 - ops.cast(temperature, log_x.dtype))
+    return ops.expm1(power * log_x) / power
 
 
 def exp_t(x, temperature):
@@ -112,26 +121,26 @@ def bi_tempered_logistic(
         label_smoothing=label_smoothing,
     )
     if not from_logits:
-        labels, log_p = decode(y_true, y_pred, from_logits)
+        labels, prediction = decode(y_true, y_pred, from_logits)
+        log_p = prediction.log()
         target = _Target(labels, label_smoothing, log_p.dtype)
-        p_power = ops.exp((2 - t1) * log_p)
-        return target.divergence(log_p, p_power, t1)
+        power = ops.exp((1 - t1) * log_p)
+        return target.divergence(ops.exp(log_p), log_p, power, t1)
     logits = to_float(y_pred)
-    target = _Target(as_labels(y_true, logits), label_smoothing, logits.dtype)
+    labels = y_true if isinstance(y_true, Labels) else Labels(y_true, logits)
+    target = _Target(labels, label_smoothing, logits.dtype)
 
     def loss_and_gradient(logits, t1, t2):
         tempered = Tempered(logits, t2)
-        p, p_to_t = tempered.p, tempered.p_to_t
         slope = tempered.to_power(t2 - t1)
-        # p ** (2 - t1), from powers that are there: p ** t2 is p_to_t
-        p_power = tempered.to_power(2 - t1)
-        value = target.divergence(tempered.log_p(), p_power, t1)
+        power = slope * tempered.x  # p ** (1 - t1)
+        value = target.divergence(tempered.p, tempered.log_p(), power, t1)
 
         def gradient(upstream):
-            direction = target.minus_label(p) * slope
-            total = ops.sum(direction, axis=-1, keepdims=True)
-            escort = p_to_t / ops.sum(p_to_t, axis=-1, keepdims=True)
-            return (direction - escort * total) * ops.expand_dims(upstream, -1)
+            direction = target.minus_label(tempered.p) * slope
+            ratio = quick_sum(direction) / quick_sum(tempered.p_to_t)
+            gradient = direction - tempered.p_to_t * ratio
+            return gradient * ops.expand_dims(upstream, -1)
 
         return value, gradient
 
@@ -146,24 +155,25 @@ class _Target:
         self._labels = labels
         self._rows = labels.rows
         if smooth:
-            rows = labels.dense(dtype)
-            self._rows = (1 - label_smoothing) * rows
-            self._rows = self._rows + label_smoothing / labels.num_classes
+            rows = (1 - label_smoothing) * labels.dense(dtype)
+            self._rows = rows + label_smoothing / labels.num_classes
 
-    def divergence(self, log_p, p_power, t1):
-        """The loss per example, from `log(p)` and `p ** (2 - t1)`."""
-        power = _away_from_zero(1 - ops.cast(t1, log_p.dtype))
-        spread = ops.sum(p_power, axis=-1)
+    def divergence(self, p, log_p, power, t1):
+        """The loss per example, from `p`, `log(p)` and `p ** (1 - t1)`."""
+        spread = ops.sum(p * power, axis=-1)
         if self._rows is None:
-            gain = ops.expm1(power * self._labels.pick(log_p)) / power
+            gain = _log_t(self._labels.pick(log_p), t1)
             return (spread - 1) / (2 - t1) - gain
+        far = not _limits.is_variable(t1) and t1 < 0.95
+        gain = (power - 1) / (1 - t1) if far else _log_t(log_p, t1)
+        return self._entropy(t1) - ops.sum(self._rows * gain, -1) + spread / (2 - t1)
+
+    def _entropy(self, t1):
+        """Sum of `label * log_t(label) - label ** (2 - t1) / (2 - t1)`."""
         rows = self._rows
-        log_rows = ops.log(ops.where(rows > 0, rows, 1))
-        own = ops.expm1(power * log_rows) / power
-        gain = ops.expm1(power * log_p) / power
-        rows_power = rows * ops.exp(power * log_rows)
-        spread = spread - ops.sum(rows_power, axis=-1)
-        return ops.sum(rows * (own - gain), axis=-1) + spread / (2 - t1)
+        log_t = _log_t(ops.log(ops.where(rows > 0, rows, 1)), t1)
+        # label ** (2 - t1) is label * (1 + (1 - t1) * log_t(label))
+        return ops.sum(rows * (log_t - 1), axis=-1) / (2 - t1)
 
     def minus_label(self, p):
         """`p - label`, shape `(..., classes)`."""

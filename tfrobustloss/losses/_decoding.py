@@ -1,0 +1,204 @@
+"""Labels of any format and predictions of either kind, decoded in one place."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfrobustloss import _limits
+
+SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon; keeps 1/p finite in float32
+_LOWEST_LOG = -1e30  # differences and sums of logits stay finite in float32
+
+
+def to_float(values):
+    """`values` as a tensor of at least float32; float64 stays float64."""
+    values = ops.convert_to_tensor(values)
+    if keras.backend.standardize_dtype(values.dtype) == "float64":
+        return values
+    return ops.cast(values, "float32")
+
+
+def decode(y_true, y_pred, from_logits):
+    """`Labels` and `Prediction` of a loss' arguments, labels decoded at most once."""
+    prediction = Prediction(y_pred, from_logits)
+    if not isinstance(y_true, Labels):
+        y_true = Labels(y_true, prediction.scores)
+    return y_true, prediction
+
+
+class Prediction:
+    """Class probabilities behind one interface, from probabilities or logits.
+
+    Logits are kept as they are, less their maximum, beside the logarithm of the sum of
+    their exponentials: picking the label's logarithm out of them then touches each
+    logit once, and nothing overflows. Probabilities below `SMALLEST_PROBABILITY` count
+    as that in a logarithm, but keep a gradient.
+
+    Attributes:
+        scores: Shape `(..., classes)`: shifted logits, or logarithms.
+    """
+
+    def __init__(self, y_pred, from_logits):
+        y_pred = to_float(y_pred)
+        self._given = None if from_logits else y_pred
+        if from_logits:
+            largest = ops.max(y_pred, axis=-1, keepdims=True)
+            shifted = y_pred - ops.stop_gradient(largest)
+            self.scores = ops.maximum(shifted, _LOWEST_LOG)
+            self._log_sum = ops.log(ops.sum(ops.exp(self.scores), axis=-1))
+        else:
+            clipped = ops.clip(y_pred, SMALLEST_PROBABILITY, 1.0)
+            self.scores = ops.log(y_pred + ops.stop_gradient(clipped - y_pred))
+            self._log_sum = None
+
+    def log(self):
+        """Logarithms of the probabilities, finite, shape `(..., classes)`."""
+        if self._log_sum is None:
+            return self.scores
+        return self.scores - ops.expand_dims(self._log_sum, -1)
+
+    def probabilities(self):
+        """Probabilities, shape `(..., classes)`; given ones as they came."""
+        return ops.exp(self.log()) if self._given is None else self._given
+
+    def max_log(self):
+        """Logarithm of the largest probability, shape `(...)`."""
+        largest = ops.max(self.scores, axis=-1)
+        return largest if self._log_sum is None else largest - self._log_sum
+
+    def mean_log(self):
+        """Mean over classes of the logarithms, shape `(...)`."""
+        mean = ops.mean(self.scores, axis=-1)
+        return mean if self._log_sum is None else mean - self._log_sum
+
+    def pick_log(self, labels):
+        """Sum over classes of `label * log(p)`, shape `(...)`."""
+        picked = labels.pick(self.scores)
+        if self._log_sum is None:
+            return picked
+        return picked - labels.total() * self._log_sum
+
+    def pick_of_log(self, labels, function):
+        """Sum over classes of `label * function(log(p))`, shape `(...)`.
+
+        Class ids need one call of `function` a row; rows of label mass, which a
+        compiled program cannot tell to be one-hot, need one a class.
+        """
+        if labels.rows is None:
+            return function(self.pick_log(labels))
+        return labels.pick(function(self.log()))
+
+    def pick_probability(self, labels):
+        """Sum over classes of `label * p`, shape `(...)`."""
+        if self._given is not None:
+            return labels.pick(self._given)
+        return self.pick_of_log(labels, ops.exp)
+
+
+class Labels:
+    """Labels of any format against predictions of shape `(..., classes)`.
+
+    Class ids of shape `(...)` or `(..., 1)` are kept as ids: a loss then looks at one
+    class a row. Anything of the shape of the predictions is a row of label mass,
+    one-hot or soft. Ids are compared as integers, so no float type rounds them.
+
+    Attributes:
+        ids: Int32 tensor of shape `(...)`, or None.
+        rows: Float tensor of shape `(..., classes)`, or None.
+        num_classes: Int.
+
+    Raises:
+        ValueError: The shapes do not fit, or visible ids are no class. Ids in a
+            compiled graph cannot be seen; there, an id that is no class selects
+            nothing, so that `pick` is 0, and `FunctionLoss` gives 0 for the row.
+    """
+
+    def __init__(self, y_true, y_pred, ignore_class=None):
+        shape = tuple(y_pred.shape)
+        self.num_classes = shape[-1] if shape else None
+        label_shape = tuple(getattr(y_true, "shape", np.shape(y_true)))
+        if self.num_classes is None or self.num_classes < 2:
+            raise ValueError(
+                "`y_pred` must have at least 2 classes on its last axis, and a known "
+                f"number of them. Received: y_pred of shape {shape}. For two classes, "
+                "use a model with 2 outputs."
+            )
+        if len(label_shape) == len(shape) and label_shape[-1] != 1:
+            self._check_same(label_shape, shape)
+            self.ids, self.rows = None, ops.cast(y_true, y_pred.dtype)
+            return
+        if len(label_shape) == len(shape):
+            label_shape = label_shape[:-1]
+            y_true = ops.squeeze(ops.convert_to_tensor(y_true), -1)
+        self._check_same(label_shape, shape[:-1])
+        _check_visible_ids(y_true, self.num_classes, ignore_class)
+        self.ids, self.rows = ops.cast(y_true, "int32"), None
+
+    def _check_same(self, received, expected):
+        fits = len(received) == len(expected) and all(
+            a is None or b is None or a == b
+            for a, b in zip(received, expected, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                "`y_true` must hold class ids, shape `y_pred.shape[:-1]` with or "
+                "without a last axis of 1, or one-hot or soft rows, shape "
+                f"`y_pred.shape`. Received: y_true of shape {received}, expected "
+                f"{expected} to fit {self.num_classes} classes."
+            )
+
+    def pick(self, values):
+        """Sum over classes of `label * values`, shape `(...)`."""
+        if self.ids is None:
+            return ops.sum(self.rows * values, axis=-1)
+        return ops.sum(ops.where(self.hot(), values, 0), axis=-1)
+
+    def hot(self):
+        """Whether a class is the id's, bool of shape `(..., classes)`."""
+        return ops.equal(
+            ops.expand_dims(self.ids, -1), ops.arange(self.num_classes, dtype="int32")
+        )
+
+    def dense(self, dtype):
+        """Rows of label mass, shape `(..., classes)`."""
+        return ops.cast(self.hot(), dtype) if self.rows is None else self.rows
+
+    def total(self):
+        """Label mass of a row, `(...)`, or the number 1 for ids."""
+        return 1.0 if self.rows is None else ops.sum(self.rows, axis=-1)
+
+    def known(self):
+        """Whether the ids are classes, bool of shape `(...)`; None for rows."""
+        if self.ids is None:
+            return None
+        return ops.logical_and(self.ids >= 0, self.ids < self.num_classes)
+
+    def equal(self, class_id):
+        """Whether the label of a row is `class_id`, bool of shape `(...)`.
+
+        A row belongs to its largest entry; a row of zeros, which is what one-hot
+        encoding makes of an id outside the classes, belongs to such an id.
+        """
+        if self.ids is not None:
+            return ops.equal(self.ids, class_id)
+        if 0 <= class_id < self.num_classes:
+            row = ops.argmax(self.rows, axis=-1)
+            return ops.logical_and(ops.equal(row, class_id), ops.any(self.rows, -1))
+        return ops.logical_not(ops.any(self.rows, -1))
+
+
+def _check_visible_ids(ids, num_classes, ignore_class):
+    """Raises for ids that are no class, where their values can be seen."""
+    ids = _limits.visible(ids)
+    if ids is None:
+        return
+    bad = ~((ids >= 0) & (ids < num_classes) & (ids == np.floor(ids)))
+    if ignore_class is not None:
+        bad &= ids != ignore_class
+    if bad.any():
+        raise ValueError(
+            f"`y_true` must hold class ids in 0..{num_classes - 1}, the classes of "
+            f"`y_pred`. Received: {ids[bad].ravel()[:5].tolist()} among them. Number "
+            "the classes from 0, or name the id of unlabelled examples as "
+            "`ignore_class`."
+        )
