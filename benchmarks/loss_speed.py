@@ -16,8 +16,8 @@ import time
 
 import keras
 import numpy as np
+import record
 
-from benchmarks import record
 from tfrobustloss import losses
 from tfrobustloss.data import noise
 

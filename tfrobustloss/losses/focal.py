@@ -5,9 +5,9 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import _limits
+from tfrobustloss._powers import power
 from tfrobustloss.losses._base import FunctionLoss
 from tfrobustloss.losses._decoding import decode
-from tfrobustloss._powers import power
 
 _LIMITS = {"gamma": _limits.Range(low=0)}
 

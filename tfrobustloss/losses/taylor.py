@@ -115,7 +115,7 @@ def _check_theta(owner, theta):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class TaylorLoss(FunctionLoss):
-    """`taylor_loss` as a `keras.losses.Loss`; arguments as there, and:
+    """`taylor_loss` as a `keras.losses.Loss`, which finds its own bounds.
 
     Args:
         theta: See `taylor_loss`.
