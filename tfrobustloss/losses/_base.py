@@ -7,6 +7,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask, set_keras_mask
 
 from tfrobustloss import _limits
+from tfrobustloss._tempered import with_closed_gradient
 from tfrobustloss.losses._decoding import Labels
 
 
@@ -78,7 +79,7 @@ class FunctionLoss(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Loss of a batch, reduced as `reduction` says."""
         mask = get_keras_mask(y_pred)
-        y_pred = ops.convert_to_tensor(y_pred)
+        y_pred = _widen(y_pred, self._wide_dtype())
         labels = Labels(y_true, y_pred, self.ignore_class)
         losses = self.call(labels, y_pred)
         if self.ignore_class is not None:
@@ -116,9 +117,26 @@ class _Reduce(keras.losses.Loss):
         return y_pred
 
 
+def _widen(y_pred, dtype):
+    """`y_pred` in `dtype`; its gradient stays finite on the way back to float16."""
+    if not ops.is_tensor(y_pred):
+        return ops.convert_to_tensor(y_pred, dtype)
+    if keras.backend.standardize_dtype(y_pred.dtype) != "float16":
+        return ops.cast(y_pred, dtype)
+
+    def cast(y_pred):
+        def gradient(upstream):  # up to 1e7 where a probability is 0
+            return ops.cast(ops.clip(upstream, -65504.0, 65504.0), "float16")
+
+        return ops.cast(y_pred, dtype), gradient
+
+    return with_closed_gradient(cast, y_pred)
+
+
 def _saturating_cast(values, dtype):
     """A cast that gives the largest value of `dtype` in place of infinity."""
     if dtype == "float16":
         clipped = ops.clip(values, -65504.0, 65504.0)
-        values = values + ops.stop_gradient(clipped - values)
+        # the gradient is that of `values`, whose difference from itself is exactly 0
+        values = ops.stop_gradient(clipped) + (values - ops.stop_gradient(values))
     return ops.cast(values, dtype)
