@@ -68,7 +68,8 @@ class Prediction:
 
     def mean_log(self):
         """Mean over classes of the logarithms, shape `(...)`."""
-        mean = ops.mean(self.scores, axis=-1)
+        # not `ops.mean`, which rounds float64 to float32 on JAX and torch
+        mean = ops.sum(self.scores, axis=-1) / self.scores.shape[-1]
         return mean if self._log_sum is None else mean - self._log_sum
 
     def pick_log(self, labels):

@@ -80,7 +80,8 @@ def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False)
 def _mean_over_classes(theta, labels, p):
     u = p - theta[0]
     if labels.rows is not None:
-        return ops.mean(_horner(class_terms(theta, labels.rows - theta[1]), u), -1)
+        terms = _horner(class_terms(theta, labels.rows - theta[1]), u)
+        return ops.sum(terms, axis=-1) / labels.num_classes
     # one-hot: the polynomial of label 0 everywhere, and at the label the difference
     zero = class_terms(theta, -theta[1])
     one = class_terms(theta, 1 - theta[1])
