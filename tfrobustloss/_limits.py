@@ -32,10 +32,12 @@ class Range:
 
     def contains(self, value):
         """Whether `value` is inside; NaN and infinities never are."""
+        if not math.isfinite(value):
+            return False
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         whole = not self.integer or value == int(value)
-        return math.isfinite(value) and above and below and whole
+        return above and below and whole
 
     def __str__(self):
         """Returns the range in interval notation: `(0, 1]`."""
@@ -53,10 +55,16 @@ def is_variable(parameter):
     )
 
 
+def _to_numpy(values):
+    if isinstance(values, keras.Variable):  # numpy would warn about its conversion
+        values = values.value
+    return np.asarray(keras.ops.convert_to_numpy(values))
+
+
 def visible(values):
     """`values` as an array, or None where a compiled program hides them."""
     try:
-        return np.asarray(keras.ops.convert_to_numpy(values))
+        return _to_numpy(values)
     except Exception:  # each backend raises its own error for a value not yet there
         return None
 
@@ -64,7 +72,7 @@ def visible(values):
 def current_value(parameter):
     """The plain Python form of a parameter that may be a variable or an array."""
     if is_variable(parameter):
-        parameter = keras.ops.convert_to_numpy(parameter)
+        parameter = _to_numpy(parameter)
     if isinstance(parameter, np.ndarray | np.generic):
         return parameter.tolist()
     return parameter

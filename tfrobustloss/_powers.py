@@ -5,6 +5,7 @@ from keras import ops
 from tfrobustloss import _limits
 
 _MOST_MULTIPLICATIONS = 16
+_ROUNDING = 1e-12  # 1 / (1.2 - 1) is 5.000000000000001
 
 
 def power(x, exponent):
@@ -13,15 +14,19 @@ def power(x, exponent):
     A plain number that is a multiple of 1/2 is done by multiplication, which in a
     compiled program is several times faster; anything else by `exp(exponent log x)`.
     """
-    if not _limits.is_variable(exponent) and is_half_integer(exponent):
+    if _limits.is_variable(exponent):
+        exponent = ops.cast(exponent, x.dtype)  # a number would pass through float32
+    elif is_half_integer(exponent):
         return _by_multiplication(x, round(2 * exponent))
-    return ops.exp(ops.cast(exponent, x.dtype) * ops.log(x))
+    return ops.exp(exponent * ops.log(x))
 
 
 def is_half_integer(exponent):
     """Whether `power` takes its short way for this plain number."""
     halves = 2 * exponent
-    return abs(halves - round(halves)) < 1e-6 and abs(halves) < _MOST_MULTIPLICATIONS
+    return (
+        abs(halves - round(halves)) < _ROUNDING and abs(halves) < _MOST_MULTIPLICATIONS
+    )
 
 
 def _by_multiplication(x, halves):

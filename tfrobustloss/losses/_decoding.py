@@ -18,6 +18,13 @@ def to_float(values):
     return ops.cast(values, "float32")
 
 
+def _largest(values):
+    """Maximum over classes, shape `(..., 1)`; also of the empty batch Keras refuses."""
+    if 0 in values.shape:
+        return values[..., :1]
+    return ops.max(values, axis=-1, keepdims=True)
+
+
 def decode(y_true, y_pred, from_logits):
     """`Labels` and `Prediction` of a loss' arguments, labels decoded at most once."""
     prediction = Prediction(y_pred, from_logits)
@@ -42,8 +49,7 @@ class Prediction:
         y_pred = to_float(y_pred)
         self._given = None if from_logits else y_pred
         if from_logits:
-            largest = ops.max(y_pred, axis=-1, keepdims=True)
-            shifted = y_pred - ops.stop_gradient(largest)
+            shifted = y_pred - ops.stop_gradient(_largest(y_pred))
             self.scores = ops.maximum(shifted, _LOWEST_LOG)
             self._log_sum = ops.log(ops.sum(ops.exp(self.scores), axis=-1))
         else:
@@ -63,7 +69,7 @@ class Prediction:
 
     def max_log(self):
         """Logarithm of the largest probability, shape `(...)`."""
-        largest = ops.max(self.scores, axis=-1)
+        largest = ops.squeeze(_largest(self.scores), -1)
         return largest if self._log_sum is None else largest - self._log_sum
 
     def mean_log(self):

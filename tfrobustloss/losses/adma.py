@@ -51,7 +51,10 @@ def adma(y_true, y_pred, scaling_factor=0.2624, base=math.e, from_logits=False):
     """
     _limits.check("adma", _LIMITS, scaling_factor=scaling_factor, base=base)
     labels, prediction = decode(y_true, y_pred, from_logits)
-    log_base = ops.log(ops.cast(base, prediction.scores.dtype))
+    if _limits.is_variable(base):
+        log_base = ops.log(ops.cast(base, prediction.scores.dtype))
+    else:
+        log_base = math.log(base)
 
     def flexible(log_p):  # base - base**p**a without cancellation at p = 1
         return -base * ops.expm1(log_base * ops.expm1(scaling_factor * log_p))

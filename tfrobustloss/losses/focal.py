@@ -63,20 +63,22 @@ def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
 
 
 def _check_alpha(owner, alpha, num_classes=None):
+    """`alpha`, as a float64 array unless it is a variable."""
+    constraint = "a number >= 0 or one such number per class"
     if _limits.is_variable(alpha):
-        return alpha
-    alpha = np.asarray(alpha, "float32")
-    fits = alpha.ndim == 0 or (alpha.ndim == 1 and num_classes in (None, alpha.size))
-    if not fits or not np.isfinite(alpha).all() or (alpha < 0).any():
-        raise ValueError(
-            _limits.error(
-                owner,
-                "alpha",
-                "a number >= 0 or one such number per class",
-                alpha.tolist(),
-                f"There are {num_classes} classes." if num_classes else "",
-            )
-        )
+        values = _limits.visible(ops.cast(alpha, "float32"))
+        if values is None:
+            return alpha
+    else:
+        values = np.asarray(alpha)
+        if values.dtype.kind not in "iuf":
+            raise TypeError(_limits.error(owner, "alpha", constraint, alpha))
+        alpha = values = values.astype("float64")
+    fits = values.ndim == 0 or (values.ndim == 1 and num_classes in (None, values.size))
+    if not fits or not np.isfinite(values).all() or (values < 0).any():
+        hint = f"There are {num_classes} classes." if num_classes else ""
+        shown = values.tolist()
+        raise ValueError(_limits.error(owner, "alpha", constraint, shown, hint))
     return alpha
 
 

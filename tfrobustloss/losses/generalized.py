@@ -42,7 +42,10 @@ def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
     _limits.check("generalized_cross_entropy", _LIMITS, q=q)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0: cross-entropy
-    q = ops.maximum(ops.cast(q, prediction.scores.dtype), 1e-12)
+    if _limits.is_variable(q):
+        q = ops.maximum(ops.cast(q, prediction.scores.dtype), 1e-12)
+    else:
+        q = max(q, 1e-12)
     return prediction.pick_of_log(labels, lambda log_p: -ops.expm1(q * log_p) / q)
 
 

@@ -99,7 +99,7 @@ def _horner(coefficients, u):
 
 def _check_theta(owner, theta):
     if _limits.is_variable(theta):
-        shape, values = tuple(theta.shape), None
+        shape, values = tuple(theta.shape), _limits.visible(theta)
     else:
         values = np.asarray(theta, "float64")
         shape = values.shape
@@ -110,7 +110,7 @@ def _check_theta(owner, theta):
         )
     if values is not None and not np.isfinite(values).all():
         raise ValueError(
-            _limits.error(owner, "theta", "finite", np.asarray(theta).tolist())
+            _limits.error(owner, "theta", "finite", values.tolist())
         )
 
 
@@ -121,7 +121,8 @@ class TaylorLoss(FunctionLoss):
     Args:
         theta: See `taylor_loss`.
         eta: See `taylor_loss`. Needs `num_classes` and a `theta` that is no variable.
-        num_classes: Int >= 2, on which the bounds of eq. 5 depend.
+        num_classes: Int >= 2, on which the bounds of eq. 5 depend; predictions
+            of another number of classes are then refused.
         bounds: `(low, high)` from an earlier config; found when not given.
         from_logits: See `taylor_loss`.
         ignore_class: See `FunctionLoss`.
@@ -184,6 +185,19 @@ class TaylorLoss(FunctionLoss):
                 )
             )
         return low, high
+
+    def call(self, y_true, y_pred):
+        """Loss per example, for as many classes as `num_classes` says."""
+        if self.num_classes not in (None, y_pred.shape[-1]):
+            raise ValueError(
+                _limits.error(
+                    type(self).__name__,
+                    "num_classes",
+                    f"{y_pred.shape[-1]}, the classes of `y_pred`",
+                    self.num_classes,
+                )
+            )
+        return super().call(y_true, y_pred)
 
     def get_config(self):
         """Everything that builds this loss again, its bounds included."""

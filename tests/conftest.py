@@ -1,0 +1,43 @@
+"""Every test: warnings are errors, the seed is fixed, there is no network."""
+
+import os
+import socket
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import pytest  # noqa: E402
+
+# Warnings of others that we cannot avoid, each with where it comes from.
+_KNOWN_WARNINGS = [
+    # TensorFlow's tensors, each time Keras makes a numpy array of one
+    "__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "error")
+    for known in _KNOWN_WARNINGS:
+        config.addinivalue_line("filterwarnings", f"ignore:{known}")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # 10 bits of mantissa where the tests expect float32's 23
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    connect = socket.socket.connect
+
+    def connect_locally(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            raise OSError(f"a test wants the network: {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)

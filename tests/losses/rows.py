@@ -1,0 +1,338 @@
+"""One row per loss and parametrisation: what the whole battery runs over.
+
+`python -m pytest tests/losses/test_every_loss.py -k TaylorLoss-squared` runs one.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from tfrobustloss import losses
+from tfrobustloss.testing import LossTraits
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A loss of the battery.
+
+    Attributes:
+        loss_class: Class.
+        label: Name of the parametrisation; with the class' name it is the test's id.
+        arguments: Constructor arguments.
+        traits: What the loss claims; see `LossTraits`.
+        gaps: Names of checks known to fail, with the reason: strict xfail.
+    """
+
+    loss_class: type
+    label: str = ""
+    arguments: dict = dataclasses.field(default_factory=dict)
+    traits: LossTraits = dataclasses.field(default_factory=LossTraits)
+    gaps: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self):
+        return "-".join(filter(None, (self.loss_class.__name__, self.label)))
+
+    def build(self):
+        return self.loss_class(**self.arguments)
+
+
+def row(loss_class, label="", arguments=None, gaps=None, **traits):
+    return Row(loss_class, label, arguments or {}, LossTraits(**traits), gaps or {})
+
+
+def relabelled(name, per_class):
+    """Renames the classes of a parameter that has a value for each."""
+
+    def rename(loss, order):
+        config = loss.get_config()
+        return type(loss).from_config({**config, name: per_class(config[name], order)})
+
+    return rename
+
+
+def _permuted_matrix(matrix, order):
+    return np.asarray(matrix)[np.ix_(order, order)]
+
+
+_permuted_list = relabelled("alpha", lambda values, order: np.asarray(values)[order])
+_rename_matrix = relabelled("transition_matrix", _permuted_matrix)
+
+# rows that sum to 1, not symmetric: class 1 is often called 2, class 3 often 0
+_MATRIX = [
+    [0.9, 0.1, 0.0, 0.0],
+    [0.0, 0.6, 0.4, 0.0],
+    [0.05, 0.05, 0.8, 0.1],
+    [0.3, 0.0, 0.0, 0.7],
+]
+_IDENTITY = np.eye(4).tolist()
+_BAD_MATRICES = (
+    ("transition_matrix", [[0.5, 0.4], [0.0, 1.0]]),
+    ("transition_matrix", [[1.5, -0.5], [0.0, 1.0]]),
+    ("transition_matrix", [[0.5, 0.5]]),
+    ("transition_matrix", [[math.nan, 1.0], [0.0, 1.0]]),
+)
+
+_SQUARED = [0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]
+_ABSOLUTE = [0, 0, 1, 0, 0, 0, -2, 0, 0, 0, 0, 0]
+# the check vector of losses.md, A1: every coefficient differs from 0
+_GENERAL = [0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1]
+_GENERAL_16 = [*_SQUARED[:2], 0.3, 2, 0.2, 0.1, -2, 0.1, 0.1, 0.1, 0.1, 0.1, 1, 2, 3, 4]
+_BAD_THETAS = (
+    ("theta", [0.0] * 11),
+    ("theta", [math.nan, *_SQUARED[1:]]),
+    ("eta", 0.0),
+    ("eta", -1.0),
+    ("num_classes", 1),
+)
+
+
+def _tempered(label, t1, t2, label_smoothing=0.0, **traits):
+    arguments = {"t1": t1, "t2": t2, "label_smoothing": label_smoothing}
+    if t1 < 1 and label_smoothing == 0:
+        traits["bounds"] = (0, 1 / (1 - t1))
+    traits.setdefault("zero_at_label", label_smoothing == 0)
+    return row(losses.BiTemperedLogistic, label, arguments, **traits)
+
+
+ROWS = [
+    row(
+        losses.CrossEntropy,
+        bounds=(0, -math.log(1e-7)),  # of probabilities clipped at 1e-7
+        symmetric=False,
+        zero_at_label=True,
+        equals={"keras.losses": lambda y, p: _keras_cross_entropy(y, p)},
+    ),
+    row(
+        losses.CrossEntropy,
+        "smoothed",
+        {"label_smoothing": 0.1},
+        symmetric=False,
+        zero_at_label=False,
+        equals={"keras.losses": lambda y, p: _keras_cross_entropy(y, p, 0.1)},
+    ),
+    row(
+        losses.CrossEntropy,
+        "from_logits",
+        {"from_logits": True},
+        equals={
+            "float64 log-sum-exp": lambda y, z: _log_sum_exp(z) - _picked(y, z),
+        },
+    ),
+    row(
+        losses.CrossEntropy,
+        "even",
+        {"label_smoothing": 1.0},
+        symmetric=False,  # the label plays no part: the sum is K times the loss
+        prefers_label=False,
+        zero_at_label=False,
+        skips={"check_trains": "the label plays no part at smoothing 1"},
+    ),
+    row(
+        losses.MeanAbsoluteError,
+        bounds=(0, 2),
+        symmetric=True,
+        zero_at_label=True,
+        equals={
+            "the distance to the one-hot label": lambda y, p: np.abs(
+                np.eye(p.shape[-1])[y] - p
+            ).sum(-1)
+        },
+    ),
+    row(
+        losses.GeneralizedCrossEntropy,
+        bounds=(0, 1 / 0.7),
+        symmetric=False,
+        zero_at_label=True,
+        equals={"its formula": lambda y, p: (1 - _picked(y, p) ** 0.7) / 0.7},
+    ),
+    row(
+        losses.GeneralizedCrossEntropy,
+        "q1",
+        {"q": 1.0},
+        bounds=(0, 1),
+        symmetric=True,
+        zero_at_label=True,
+        equals={
+            "half the absolute error": lambda y, p: losses.mean_absolute_error(y, p) / 2
+        },
+    ),
+    row(
+        losses.GeneralizedCrossEntropy,
+        "q0",
+        {"q": 0.0},
+        zero_at_label=True,
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(
+        losses.SymmetricCrossEntropy,
+        zero_at_label=True,
+        symmetric=False,
+    ),
+    row(
+        losses.SymmetricCrossEntropy,
+        "reverse",
+        {"alpha": 0.0, "beta": 0.5, "log_zero": -4.0},
+        bounds=(0, 2),
+        symmetric=True,
+        zero_at_label=True,
+        equals={"the absolute error": losses.mean_absolute_error},
+    ),
+    row(
+        losses.SymmetricCrossEntropy,
+        "forward",
+        {"alpha": 1.0, "beta": 0.0},
+        zero_at_label=True,
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(losses.SoftBootstrap, zero_at_label=True, symmetric=False),
+    row(
+        losses.SoftBootstrap,
+        "beta1",
+        {"beta": 1.0},
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(losses.HardBootstrap, zero_at_label=True, symmetric=False),
+    row(
+        losses.HardBootstrap,
+        "beta1",
+        {"beta": 1.0},
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(
+        losses.ForwardCorrection,
+        "pairs",
+        {"transition_matrix": _MATRIX},
+        num_classes=4,
+        relabelled=_rename_matrix,
+        refused=_BAD_MATRICES,
+        zero_at_label=False,
+        equals={
+            "its formula": lambda y, p: -np.log(_picked(y, p @ np.asarray(_MATRIX)))
+        },
+    ),
+    row(
+        losses.ForwardCorrection,
+        "identity",
+        {"transition_matrix": _IDENTITY},
+        num_classes=4,
+        zero_at_label=True,
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(
+        losses.BackwardCorrection,
+        "pairs",
+        {"transition_matrix": _MATRIX},
+        num_classes=4,
+        relabelled=_rename_matrix,
+        refused=(*_BAD_MATRICES, ("transition_matrix", [[0.5, 0.5], [0.5, 0.5]])),
+        equals={
+            "its formula": lambda y, p: (
+                -_picked(y, np.log(p) @ np.linalg.inv(_MATRIX).T)
+            )
+        },
+    ),
+    row(
+        losses.BackwardCorrection,
+        "identity",
+        {"transition_matrix": _IDENTITY},
+        num_classes=4,
+        zero_at_label=True,
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(losses.Focal, zero_at_label=True, symmetric=False, refused=(("alpha", -1.0),)),
+    row(losses.Focal, "gamma0.5", {"gamma": 0.5}, zero_at_label=True),
+    row(
+        losses.Focal,
+        "gamma0",
+        {"gamma": 0.0},
+        zero_at_label=True,
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(
+        losses.Focal,
+        "alpha_per_class",
+        {"gamma": 1.5, "alpha": [0.5, 1.0, 2.0, 0.25]},
+        num_classes=4,
+        relabelled=_permuted_list,
+        zero_at_label=True,
+        refused=(("alpha", [0.5, -1.0]), ("alpha", [[0.5]])),
+    ),
+    row(losses.Adma, bounds=(0, math.e - 1), symmetric=False, zero_at_label=True),
+    row(
+        losses.Adma,
+        "linear",
+        {"scaling_factor": 1.0, "base": 2.0},
+        bounds=(0, 1),
+        zero_at_label=True,
+        equals={"its formula": lambda y, p: 2 - 2 ** _picked(y, p)},
+    ),
+    _tempered("0.8-1.2", 0.8, 1.2, symmetric=False),
+    _tempered("0.5-4", 0.5, 4.0),
+    _tempered("0.2-1", 0.2, 1.0),
+    _tempered("0.8-0.8", 0.8, 0.8),
+    _tempered("0.5-0.8", 0.5, 0.8),
+    _tempered("0.8-0.5", 0.8, 0.5),
+    _tempered("0-1.5", 0.0, 1.5),
+    _tempered("1-1", 1.0, 1.0, equals={"cross-entropy": losses.cross_entropy}),
+    _tempered("smoothed", 0.8, 1.2, 0.1),
+    row(
+        losses.TaylorLoss,
+        "squared",
+        {"theta": _SQUARED},
+        variables={"theta": _GENERAL},
+        refused=_BAD_THETAS,
+        equals={"squared error less 1": lambda y, p: _mean_squares(y, p)},
+    ),
+    row(
+        losses.TaylorLoss,
+        "absolute",
+        {"theta": _ABSOLUTE},
+        symmetric=True,
+        equals={
+            "absolute error less 1": lambda y, p: (
+                (losses.mean_absolute_error(y, p) - 1) / p.shape[-1]
+            )
+        },
+    ),
+    row(
+        losses.TaylorLoss,
+        "general",
+        {"theta": _GENERAL},
+        prefers_label=False,
+        skips={"check_trains": "coefficients of no use, all different"},
+    ),
+    row(losses.TaylorLoss, "16", {"theta": _GENERAL_16}),
+    row(
+        losses.TaylorLoss,
+        "eta",
+        {"theta": _SQUARED, "eta": 2.0, "num_classes": 4},
+        num_classes=4,
+        bounds=(0, 2),
+        zero_at_label=True,
+        equals={
+            "squared error": lambda y, p: (_mean_squares(y, p) + 1 / 4) * 2 / (2 / 4)
+        },
+    ),
+]
+
+
+def _picked(ids, values):
+    return np.take_along_axis(np.asarray(values), ids[..., None], -1)[..., 0]
+
+
+def _log_sum_exp(z):
+    return np.log(np.exp(z.astype("float64")).sum(-1))
+
+
+def _mean_squares(ids, p):
+    return ((np.eye(p.shape[-1])[ids] - p) ** 2).mean(-1) - 1 / p.shape[-1]
+
+
+def _keras_cross_entropy(ids, p, label_smoothing=0.0):
+    import keras
+
+    return keras.losses.categorical_crossentropy(
+        np.eye(p.shape[-1], dtype="float32")[ids], p, label_smoothing=label_smoothing
+    )

@@ -1,0 +1,565 @@
+"""The label contract: every format, class ids in any dtype, what does not count."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.derivatives import gradient
+from tests.losses.values import numpy, random_probabilities
+from tfrobustloss import losses
+from tfrobustloss._backend import compiled
+
+THETA = (0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1)
+
+
+def matrix(num_classes):
+    return 0.6 * np.eye(num_classes) + 0.4 / num_classes
+
+
+# one loss of each way to read labels and predictions; the battery runs over them all
+MAKERS = {
+    "cross_entropy": lambda k, **o: losses.CrossEntropy(**o),
+    "smoothed": lambda k, **o: losses.CrossEntropy(label_smoothing=0.1, **o),
+    "absolute": lambda k, **o: losses.MeanAbsoluteError(**o),
+    "generalized": lambda k, **o: losses.GeneralizedCrossEntropy(**o),
+    "symmetric": lambda k, **o: losses.SymmetricCrossEntropy(**o),
+    "soft_bootstrap": lambda k, **o: losses.SoftBootstrap(**o),
+    "hard_bootstrap": lambda k, **o: losses.HardBootstrap(**o),
+    "forward": lambda k, **o: losses.ForwardCorrection(matrix(k), **o),
+    "backward": lambda k, **o: losses.BackwardCorrection(matrix(k), **o),
+    "focal": lambda k, **o: losses.Focal(alpha=[0.5] * k, **o),
+    "adma": lambda k, **o: losses.Adma(**o),
+    "bi_tempered": lambda k, **o: losses.BiTemperedLogistic(**o),
+    "taylor": lambda k, **o: losses.TaylorLoss(THETA, **o),
+}
+every_loss = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+eager_backend = keras.backend.backend() == "torch"
+
+
+def one_hot(ids, num_classes):
+    """Rows of zeros for ids that are no class, as `keras.ops.one_hot` gives."""
+    ids = np.asarray(ids)[..., None]
+    return (ids == np.arange(num_classes)).astype("float32")
+
+
+def batch(shape=(6,), num_classes=4, seed=0):
+    generator = np.random.default_rng(seed)
+    ids = generator.integers(0, num_classes, shape)
+    logits = generator.normal(0, 2, (*shape, num_classes)).astype("float32")
+    return ids, logits
+
+
+# --- formats
+
+
+@every_loss
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (2, 3, 2)])
+def test_every_format_gives_the_same(make, shape):
+    ids, logits = batch(shape)
+    loss = make(4, from_logits=True, reduction=None)
+    expected = numpy(loss(one_hot(ids, 4), logits))
+    assert expected.shape == shape
+    formats = {
+        "ids": ids,
+        "int32": ids.astype("int32"),
+        "uint8": ids.astype("uint8"),
+        "float ids": ids.astype("float32"),
+        "float16 ids": ids.astype("float16"),
+        "column": ids[..., None],
+        "column of floats": ids[..., None].astype("float32"),
+        "list": ids.tolist(),
+        "column as list": ids[..., None].tolist(),
+        "one-hot as list": one_hot(ids, 4).tolist(),
+        "bool one-hot": one_hot(ids, 4).astype(bool),
+        "int one-hot": one_hot(ids, 4).astype(int),
+        "tensor": ops.convert_to_tensor(ids),
+    }
+    for name, y_true in formats.items():
+        actual = numpy(loss(y_true, logits))
+        np.testing.assert_allclose(
+            actual, expected, rtol=1e-5, atol=1e-6, err_msg=name
+        )
+
+
+def test_predictions_may_be_a_list():
+    loss = losses.CrossEntropy(reduction=None)
+    value = numpy(loss([0, 1], [[0.5, 0.5], [0.75, 0.25]]))
+    np.testing.assert_allclose(value, -np.log([0.5, 0.25]), rtol=1e-6)
+
+
+def test_a_batch_of_as_many_rows_as_classes_is_no_puzzle():
+    # (3,) ids against (3, 3) could be mistaken for a row of labels
+    p = random_probabilities((3, 3)).astype("float32")
+    loss = losses.CrossEntropy(reduction=None)
+    expected = -np.log(p[np.arange(3), [2, 0, 1]])
+    np.testing.assert_allclose(numpy(loss([2, 0, 1], p)), expected, rtol=1e-6)
+
+
+@every_loss
+@pytest.mark.parametrize("y_true", [np.zeros((0,), int), np.zeros((0, 4), "float32")])
+def test_empty_batch(make, y_true):
+    loss = make(4, from_logits=True, reduction=None)
+    assert numpy(loss(y_true, np.zeros((0, 4), "float32"))).shape == (0,)
+
+
+def with_unknown_batch(function, *arrays):
+    """`function` in a compiled program that does not know the batch's size."""
+    if keras.backend.backend() != "tensorflow":
+        return numpy(compiled(function)(*map(ops.convert_to_tensor, arrays)))
+    import tensorflow as tf
+
+    arrays = [tf.convert_to_tensor(array) for array in arrays]
+    signature = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in arrays]
+    return numpy(tf.function(function, input_signature=signature)(*arrays))
+
+
+@every_loss
+def test_unknown_batch_size(make):
+    ids, logits = batch()
+    loss = make(4, from_logits=True, ignore_class=1)
+    expected = float(numpy(loss(ids, logits)))
+    actual = float(with_unknown_batch(loss, ids, logits))
+    assert actual == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("form", ["ids", "column", "one-hot", "float ids", "maps"])
+def test_unknown_batch_size_of_every_format(form):
+    ids, logits = batch((6, 2, 2) if form == "maps" else (6,))
+    y_true = {
+        "ids": ids,
+        "column": ids[..., None],
+        "one-hot": one_hot(ids, 4),
+        "float ids": ids.astype("float32"),
+        "maps": ids,
+    }[form]
+    loss = losses.BiTemperedLogistic(from_logits=True, ignore_class=1)
+    expected = float(numpy(loss(ids, logits)))
+    actual = float(with_unknown_batch(loss, y_true, logits))
+    assert actual == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="tf.data comes with tensorflow"
+)
+@pytest.mark.parametrize("form", ["ids", "column", "one-hot"])
+def test_fit_on_a_dataset_with_a_short_last_batch(form):
+    import tensorflow as tf
+
+    ids, x = batch((10,))
+    y = {"ids": ids, "column": ids[:, None], "one-hot": one_hot(ids, 4)}[form]
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+    assert dataset.element_spec[1].shape[0] is None
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    model.compile("sgd", losses.GeneralizedCrossEntropy(from_logits=True))
+    before = model.evaluate(dataset, verbose=0)
+    loss = losses.GeneralizedCrossEntropy(from_logits=True)
+    assert before == pytest.approx(float(loss(ids, model(x))), rel=1e-5)
+    model.fit(dataset, epochs=3, shuffle=False, verbose=0)
+    assert model.evaluate(dataset, verbose=0) < before
+
+
+# --- class ids and half precision
+
+
+def check_half_precision(make, dtype, ids, y_true, num_classes):
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (len(ids), num_classes)).astype("float32")
+    exact = make(num_classes, from_logits=True, reduction=None, dtype="float32")
+    half = make(num_classes, from_logits=True, reduction=None, dtype=dtype)
+    expected = numpy(exact(one_hot(ids, num_classes), logits))
+    actual = half(y_true, logits)
+    assert keras.backend.standardize_dtype(actual.dtype) == dtype
+    actual = numpy(ops.cast(actual, "float32"))
+    # the result alone is rounded, to 8 or 11 bits
+    rounding = 2**-8 if dtype == "bfloat16" else 2**-11
+    np.testing.assert_allclose(actual, expected, rtol=1.01 * rounding, atol=2e-6)
+
+
+@every_loss
+def test_class_ids_survive_bfloat16(make):
+    # bfloat16 makes 256 of 257 and 260 of 259
+    ids = np.array([257, 259, 1])
+    check_half_precision(make, "bfloat16", ids, ids, 260)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("form", ["ids", "column", "float ids"])
+def test_class_ids_survive_half_precision(dtype, form):
+    # float16 makes 2048 of 2049
+    ids = np.array([2049, 257, 2047, 9])
+    forms = {"ids": ids, "column": ids[:, None], "float ids": ids.astype("float32")}
+    check_half_precision(MAKERS["generalized"], dtype, ids, forms[form], 2050)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_class_ids_survive_a_mixed_policy_in_evaluate(policy):
+    num_classes, ids = 2050, np.array([257, 2049, 0, 513])
+    logits = np.zeros((4, num_classes), "float32")
+    logits[np.arange(4), ids] = 20.0
+    model = keras.Sequential([keras.Input((num_classes,)), keras.layers.Identity()])
+    with_policy(policy, model.compile, loss=losses.CrossEntropy(from_logits=True))
+    # by hand: every row is right, log(1 + 2049 exp(-20)) is 4.2e-6
+    assert model.evaluate(logits, ids, verbose=0) == pytest.approx(4.2e-6, abs=1e-6)
+
+
+def with_policy(policy, function, *args, **kwargs):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@every_loss
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_policies_train(make, policy):
+    ids, x = batch((8,))
+
+    def train():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+        model.compile("sgd", make(4, from_logits=True))
+        before = numpy(model.layers[0].kernel)
+        if keras.backend.backend() == "tensorflow":
+            model.run_eagerly = True  # saves compiling 26 programs
+        value = model.train_on_batch(x, ids)
+        return value, before, numpy(model.layers[0].kernel)
+
+    value, before, after = with_policy(policy, train)
+    assert np.isfinite(value)
+    assert np.isfinite(after).all()
+    assert np.abs(after - before).max() > 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("size", [1e5, 3e7, 2.28e10, 1e30])
+def test_a_float16_loss_saturates(size, sign):
+    # 65504 is float16's largest number
+    theta = [0.0, 0.0, sign * size] + [0.0] * 3 + [sign * size] + [0.0] * 5
+    loss = losses.TaylorLoss(theta, dtype="float16", reduction=None)
+    p = np.array([[0.75, 0.25]], "float32")
+    value = loss([0], p)
+    assert float(numpy(ops.cast(value, "float32"))[0]) == sign * 65504
+
+
+def test_a_float16_sum_of_large_losses_is_not_infinite():
+    logits = np.array([[-1e3, 1e3]] * 100, "float32")  # each costs 2000
+    ids = np.zeros(100, int)
+    loss = losses.CrossEntropy(from_logits=True, reduction="sum", dtype="float16")
+    assert float(numpy(loss(ids, logits))) == 65504
+    mean = losses.CrossEntropy(from_logits=True, dtype="float16")
+    assert float(numpy(mean(ids, logits))) == 2000  # the sum is not taken in float16
+
+
+# --- what is refused
+
+
+@every_loss
+def test_one_class(make):
+    message = r"`y_pred` must have at least 2 classes.*\(5, 1\).*2 outputs"
+    for y_true in (np.zeros(5, int), np.zeros((5, 1), int)):
+        with pytest.raises(ValueError, match=message):
+            make(2)(y_true, np.ones((5, 1), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("label_shape", "words"),
+    [
+        ((5, 3), r"\(5, 3\)"),
+        ((6,), r"\(6,\)"),
+        ((6, 1), r"\(6,\)"),
+        ((5, 4, 1), r"\(5, 4, 1\)"),
+        ((), r"\(\)"),
+        ((4, 5), r"\(4, 5\)"),
+        ((1,), r"\(1,\)"),  # would broadcast
+        ((1, 4), r"\(1, 4\)"),
+    ],
+)
+def test_labels_of_another_shape(label_shape, words):
+    message = f"`y_true` must hold class ids.*Received: y_true of shape {words}"
+    loss = losses.GeneralizedCrossEntropy(from_logits=True)
+    with pytest.raises(ValueError, match=message):
+        loss(np.zeros(label_shape, "int32"), np.zeros((5, 4), "float32"))
+
+
+def test_predictions_without_classes():
+    with pytest.raises(ValueError, match="`y_pred` must have at least 2 classes"):
+        losses.CrossEntropy()(np.zeros((), int), np.zeros((), "float32"))
+
+
+@every_loss
+@pytest.mark.parametrize("bad", [-1, 4, 255])
+@pytest.mark.parametrize("form", ["ids", "column"])
+def test_visible_ids_that_are_no_class(make, bad, form):
+    ids, logits = batch()
+    ids[2] = bad
+    message = rf"`y_true` must hold class ids in 0\.\.3.*\[{bad}\].*`ignore_class`"
+    with pytest.raises(ValueError, match=message):
+        make(4, from_logits=True)(ids if form == "ids" else ids[:, None], logits)
+
+
+def test_visible_ids_that_are_no_whole_numbers():
+    with pytest.raises(ValueError, match=r"class ids in 0\.\.1.*\[0\.5\]"):
+        losses.CrossEntropy()([0.5, 1.0], [[0.5, 0.5], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_visible_ids_that_are_no_numbers(bad):
+    with pytest.raises(ValueError, match="`y_true` must hold class ids"):
+        losses.CrossEntropy()([bad, 1.0], [[0.5, 0.5], [0.5, 0.5]])
+
+
+def test_a_function_refuses_them_too():
+    with pytest.raises(ValueError, match=r"`y_true` must hold class ids in 0\.\.2"):
+        losses.adma([3], [[0.7, 0.2, 0.1]])
+
+
+@pytest.mark.skipif(eager_backend, reason="torch runs eagerly: ids are visible")
+@every_loss
+@pytest.mark.parametrize("bad", [-1, 4, 255])
+def test_hidden_ids_that_are_no_class_cost_nothing(make, bad):
+    # in a compiled program: value 0 and gradient 0 for the row, others untouched
+    ids, logits = batch()
+    loss = make(4, from_logits=True, reduction=None)
+    expected = numpy(loss(ids, logits))
+    expected[2] = 0
+    ids[2] = bad
+    program = compiled(lambda y, z: loss(y, z))
+    actual = numpy(program(*map(ops.convert_to_tensor, (ids, logits))))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+    assert actual[2] == 0
+    slope = hidden_gradient(loss, ids, logits)
+    assert (slope[2] == 0).all()
+    assert np.isfinite(slope).all()
+    assert np.abs(slope[[0, 1, 3, 4, 5]]).max(-1).min() > 0
+
+
+def hidden_gradient(loss, ids, logits):
+    """Gradient of a compiled program that cannot see the ids."""
+    from tfrobustloss._backend import with_gradient
+
+    def value_and_gradient(y_true, z):
+        return with_gradient(lambda z: loss(y_true, z))(z)[1][0]
+
+    tensors = map(ops.convert_to_tensor, (ids, logits))
+    return numpy(compiled(value_and_gradient)(*tensors))
+
+
+# --- ignore_class
+
+
+@every_loss
+@pytest.mark.parametrize("ignored", [255, -1, 2])
+@pytest.mark.parametrize("form", ["ids", "column", "one-hot", "float ids"])
+def test_ignoring_is_removing(make, ignored, form):
+    ids, logits = batch((12,))
+    ids[[1, 4, 5]] = ignored
+    kept = ids != ignored
+    formats = {
+        "ids": ids,
+        "column": ids[:, None],
+        "one-hot": one_hot(ids, 4),
+        "float ids": ids.astype("float32"),
+    }
+    y_true = formats[form]
+    for reduction in ("sum_over_batch_size", "mean", "sum"):
+        options = {"from_logits": True, "reduction": reduction}
+        expected = numpy(make(4, **options)(ids[kept], logits[kept]))
+        actual = numpy(make(4, ignore_class=ignored, **options)(y_true, logits))
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+    per_example = make(4, ignore_class=ignored, from_logits=True, reduction=None)
+    values = numpy(per_example(y_true, logits))
+    assert (values[~kept] == 0).all()
+
+
+@pytest.mark.parametrize("ignored", [255, -1, 2])
+def test_ignored_examples_get_no_gradient(ignored):
+    ids, logits = batch((12,))
+    ids[[1, 4, 5]] = ignored
+    kept = ids != ignored
+    loss = losses.BiTemperedLogistic(from_logits=True, ignore_class=ignored)
+    slope = gradient(lambda z: loss(ids, z), logits)
+    assert (slope[~kept] == 0).all()
+    plain = losses.BiTemperedLogistic(from_logits=True)
+    expected = gradient(lambda z: plain(ids[kept], z), logits[kept])
+    np.testing.assert_allclose(slope[kept], expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("ignored", [255, -1, 2])
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+def test_ignoring_equals_keras(ignored, reduction):
+    # expected: Keras' built-in loss
+    ids, logits = batch((3, 5))
+    ids[0, 1:3] = ignored
+    options = {
+        "from_logits": True, "ignore_class": ignored, "reduction": reduction
+    }  # fmt: skip
+    expected = keras.losses.SparseCategoricalCrossentropy(**options)(ids, logits)
+    actual = losses.CrossEntropy(**options)(ids, logits)
+    np.testing.assert_allclose(numpy(actual), numpy(expected), rtol=1e-6)
+
+
+def test_ignoring_all_is_zero():
+    ids, logits = np.full(5, 255), np.ones((5, 3), "float32")
+    loss = losses.CrossEntropy(from_logits=True, ignore_class=255)
+    assert float(numpy(loss(ids, logits))) == 0
+    assert (gradient(lambda z: loss(ids, z), logits) == 0).all()
+
+
+def test_ignored_predictions_may_be_anything():
+    ids, logits = batch((5,))
+    ids[3] = 255
+    loss = losses.SymmetricCrossEntropy(from_logits=True, ignore_class=255)
+    expected = float(numpy(loss(ids, logits)))
+    logits[3] = [1e30, -1e30, 0, 3e38]
+    assert float(numpy(loss(ids, logits))) == pytest.approx(expected, rel=1e-6)
+    assert np.isfinite(gradient(lambda z: loss(ids, z), logits)).all()
+
+
+def test_other_ids_are_still_refused():
+    loss = losses.CrossEntropy(from_logits=True, ignore_class=255)
+    with pytest.raises(ValueError, match=r"class ids in 0\.\.3.*\[254\]"):
+        loss([0, 255, 254], np.zeros((3, 4), "float32"))
+
+
+def test_ignore_class_with_sample_weight():
+    # by hand: weights of the kept examples, divided by how many are kept
+    ids, logits = batch((6,))
+    ids[[1, 4]] = 255
+    kept = ids != 255
+    weight = np.array([1.0, 5.0, 2.0, 0.0, 7.0, 0.5], "float32")
+    plain = losses.CrossEntropy(from_logits=True)
+    expected = float(numpy(plain(ids[kept], logits[kept], weight[kept])))
+    loss = losses.CrossEntropy(from_logits=True, ignore_class=255)
+    assert float(numpy(loss(ids, logits, weight))) == pytest.approx(expected, rel=1e-6)
+    loss = losses.CrossEntropy(
+        from_logits=True, ignore_class=255, reduction="mean_with_sample_weight"
+    )
+    plain = losses.CrossEntropy(from_logits=True, reduction="mean_with_sample_weight")
+    expected = float(numpy(plain(ids[kept], logits[kept], weight[kept])))
+    assert float(numpy(loss(ids, logits, weight))) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [1.5, "255", True])
+def test_ignore_class_of_another_kind(bad):
+    message = "CrossEntropy: `ignore_class` must be .* Received: ignore_class="
+    with pytest.raises((TypeError, ValueError), match=message):
+        losses.CrossEntropy(ignore_class=bad)
+
+
+def test_ignore_class_in_the_config():
+    loss = losses.CrossEntropy(ignore_class=255)
+    assert losses.CrossEntropy.from_config(loss.get_config()).ignore_class == 255
+
+
+# --- masks and sample weights, as in Keras
+
+
+def masked_model(kind):
+    if kind == "Embedding":
+        inputs = keras.Input((None,), dtype="int32")
+        x = keras.layers.Embedding(6, 5, mask_zero=True)(inputs)
+        tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 0], [2, 2, 2, 2]])
+        return keras.Model(inputs, keras.layers.Dense(3)(x)), tokens, tokens != 0
+    inputs = keras.Input((None, 2))
+    x = keras.layers.Masking(mask_value=0.0)(inputs)
+    generator = np.random.default_rng(0)
+    steps = generator.normal(size=(3, 4, 2)).astype("float32")
+    steps[0, 2:] = 0
+    steps[1, 3:] = 0
+    return keras.Model(inputs, keras.layers.Dense(3)(x)), steps, steps.any(-1)
+
+
+@pytest.mark.parametrize("kind", ["Embedding", "Masking"])
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+def test_masked_steps_do_not_count(kind, reduction):
+    keras.utils.set_random_seed(0)
+    model, x, mask = masked_model(kind)
+    ids = np.random.default_rng(1).integers(0, 3, mask.shape)
+    options = {"from_logits": True, "reduction": reduction}
+    loss = losses.GeneralizedCrossEntropy(**options)
+    logits = model(x)
+    expected = float(numpy(loss(ids[mask], numpy(logits)[mask])))
+    assert float(numpy(loss(ids, logits))) == pytest.approx(expected, rel=1e-6)
+    model.compile("sgd", loss)
+    for y_true in (ids, one_hot(ids, 3)):
+        result = model.evaluate(x, y_true, batch_size=3, verbose=0)
+        assert result == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(model.train_on_batch(x, ids))
+
+
+def test_mask_and_ignore_class_and_weights_together():
+    keras.utils.set_random_seed(0)
+    model, x, mask = masked_model("Embedding")
+    ids = np.random.default_rng(1).integers(0, 3, mask.shape)
+    ids[2, 1] = ids[0, 3] = 255
+    kept = mask & (ids != 255)
+    weight = np.arange(12).reshape(3, 4).astype("float32")
+    logits = model(x)
+    plain = losses.CrossEntropy(from_logits=True)
+    expected = float(numpy(plain(ids[kept], numpy(logits)[kept], weight[kept])))
+    loss = losses.CrossEntropy(from_logits=True, ignore_class=255)
+    actual = float(numpy(loss(ids, logits, weight)))
+    assert actual == pytest.approx(expected, rel=1e-6)
+    # Keras' own with the same three
+    built_in = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=255
+    )
+    assert actual == pytest.approx(float(numpy(built_in(ids, logits, weight))), rel=1e-6)
+
+
+REDUCTIONS = [
+    "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", None, "none",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weight_shape", [(), (6,), (6, 1)])
+def test_sample_weights_equal_keras(reduction, weight_shape):
+    # expected: Keras' built-in loss
+    ids, logits = batch((6,))
+    y_true = one_hot(ids, 4)
+    generator = np.random.default_rng(3)
+    weight = generator.uniform(0, 3, weight_shape).astype("float32")
+    options = {"from_logits": True, "reduction": reduction}
+    built_in = keras.losses.CategoricalCrossentropy(**options)
+    loss = losses.CrossEntropy(**options)
+    for given in (None, weight):
+        expected = numpy(built_in(y_true, logits, given))
+        actual = numpy(loss(ids, logits, given))
+        assert actual.shape == expected.shape
+        np.testing.assert_allclose(actual, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weight_shape", [(2, 3), (2, 1), (2, 3, 1)])
+def test_sample_weights_of_steps_equal_keras(reduction, weight_shape):
+    ids, logits = batch((2, 3))
+    generator = np.random.default_rng(3)
+    weight = generator.uniform(0, 3, weight_shape).astype("float32")
+    options = {"from_logits": True, "reduction": reduction}
+    built_in = keras.losses.CategoricalCrossentropy(**options)
+    expected = numpy(built_in(one_hot(ids, 4), logits, weight))
+    actual = numpy(losses.CrossEntropy(**options)(ids, logits, weight))
+    np.testing.assert_allclose(actual, expected, rtol=2e-6)
+
+
+def test_sample_and_class_weights_in_fit_equal_keras():
+    ids, x = batch((8,))
+    weight = np.linspace(0, 2, 8).astype("float32")
+
+    def trained(loss):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+        model.compile(keras.optimizers.SGD(0.5), loss)
+        model.fit(x, ids, sample_weight=weight, shuffle=False, verbose=0)
+        class_weight = {0: 1.0, 1: 3.0, 2: 0.5, 3: 0.0}
+        model.fit(x, ids, class_weight=class_weight, shuffle=False, verbose=0)
+        return numpy(model.layers[0].kernel)
+
+    built_in = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    actual = trained(losses.CrossEntropy(from_logits=True))
+    np.testing.assert_allclose(actual, trained(built_in), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,183 @@
+"""The command line: one real short run, every mistake a user can make, Ctrl-C."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tfrobustloss import _specs, cli
+
+SHORT = ["compare", "--epochs", "2", "--seeds", "1", "--train-size", "200"]
+PACKAGE_FOLDER = pathlib.Path(cli.__file__).parents[2]
+
+
+def test_compare(tmp_path, capsys):
+    output, plot = tmp_path / "a.json", tmp_path / "a.png"
+    options = ["--losses", "all", "--output", str(output), "--plot", str(plot)]
+    assert cli.main([*SHORT, *options]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    names = set(_specs.loss_classes())
+    assert f"[{len(names)}/{len(names)}] " in out
+    record = json.loads(output.read_text())
+    assert {one["loss"] for one in record["results"]} == names
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+    table = out[out.index("Accuracy on the clean test set") :]
+    rows = re.findall(r"^(\w+) +(\d+\.\d) +(\d+\.\d) +(\d+\.\d)$", table, re.M)
+    assert {row[0] for row in rows} == names
+    last = [float(row[1]) for row in rows]
+    assert last == sorted(last, reverse=True)
+    means = {one["loss"]: one["last"]["mean"] for one in record["results"]}
+    assert all(float(row[1]) == pytest.approx(100 * means[row[0]], abs=0.06)
+               for row in rows)  # fmt: skip
+    assert "Given the true noise matrix" in table
+    assert "taylor_loss: theta not given, taken as the squared error." in table
+
+
+def test_compare_says_what_is_left_out(capsys):
+    options = ["--losses", "all", "--noise", "symmetric:0.9", "--epochs", "1"]
+    assert cli.main([*SHORT, *options, "--train-size", "20"]) == 0
+    out = capsys.readouterr().out
+    assert "Left out: backward_correction. " in out
+    assert "\nbackward_correction" not in out
+
+
+def test_seeds_have_a_spread(capsys):
+    options = ["--losses", "adma", "--seeds", "2", "--epochs", "1"]
+    assert cli.main([*SHORT, *options]) == 0
+    out = capsys.readouterr().out
+    assert "mean ± sd over 2 seeds" in out
+    assert re.search(r"^adma +\d+\.\d ± +\d+\.\d ", out, re.M)
+
+
+@pytest.mark.parametrize("rich_is_there", [True, False])
+def test_terminal(rich_is_there, monkeypatch, capsys):
+    if not rich_is_there:
+        monkeypatch.setitem(sys.modules, "rich.progress", None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main([*SHORT, "--losses", "adma,focal", "--epochs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert ("seed 0" in out) == rich_is_there  # the bar says which seed it is at
+    assert "[2/2] focal: last " in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--epochs", "0"], r"`epochs`.*epochs=0"),
+        (["--epochs", "two"], "argument --epochs: invalid int value: 'two'"),
+        (["--seeds", "0"], "`seeds`.*seeds=0"),
+        (["--batch-size", "-1"], "`batch_size`.*batch_size=-1"),
+        (["--train-size", "99999"], "`train_size`.*99999"),
+        (["--learning-rate", "0"], "`learning_rate`.*learning_rate=0.0"),
+        (["--momentum", "0.9"], "`momentum`.*adam has none"),
+        (["--optimizer", "sdg"], "`optimizer`.*sgd"),
+        (["--model", "mlp9"], "`model`.*mlp2"),
+        (["--noise", "symetric:0.6"], "`noise`.*symmetric"),
+        (["--noise", "symmetric:60"], "`rate`.*60"),
+        (["--losses", "gce"], "There are: generalized_cross_entropy"),
+        (["--losses", "focal:gama=2"], "There are: gamma"),
+        (["--losses", "focal:gamma=-1"], "`gamma`.*gamma=-1"),
+        (["--dataset", "mnist", "--data-dir", "{folder}"], "download_and_prepare"),
+        (["--dataset", "../x"], "`name`"),
+        (["--output", "{folder}/no/a.json"], "`output`.*folder that exists"),
+        (["--output", "{folder}"], "`output` must be the path of a file"),
+        (["--plot", "{folder}/no/a.png"], "`plot`.*folder that exists"),
+        (["--plot", "{folder}/a.xyz"], r"\.png.*a\.xyz"),
+        (["--epoch", "3"], "unrecognized arguments: --epoch"),
+        (["--losses"], "argument --losses: expected one argument"),
+        (["everything"], "unrecognized arguments: everything"),
+    ],
+)
+def test_mistakes_are_one_line(options, message, tmp_path, capsys):
+    options = [option.format(folder=tmp_path) for option in options]
+    try:
+        code = cli.main(["compare", *options])
+    except SystemExit as error:  # what argparse itself refuses
+        code = error.code
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == ""  # found before anything is trained
+    assert re.fullmatch(r"tfrobustloss( compare)?: error: [^\n]+\n", err)
+    assert re.search(message, err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "required: COMMAND"), (["compair"], "invalid choice: 'compair'")],
+)
+def test_a_command_is_needed(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_scikit_learn_missing(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert cli.main(["compare"]) == 2
+    err = capsys.readouterr().err
+    assert "scikit-learn" in err
+    assert err.count("\n") == 1
+
+
+class _CtrlC:
+    """A standard output at which someone presses Ctrl-C when a text shows up."""
+
+    def __init__(self, text, stream):
+        self._text, self._stream = text, stream
+
+    def write(self, text):
+        self._stream.write(text)
+        if self._text in text:
+            signal.raise_signal(signal.SIGINT)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
+    output, plot = tmp_path / "a.json", tmp_path / "a.png"
+    options = ["--losses", "adma,focal,cross_entropy"]
+    options += ["--output", str(output), "--plot", str(plot)]
+    monkeypatch.setattr(sys, "stdout", _CtrlC("[2/3]", sys.stdout))
+    assert cli.main([*SHORT, *options]) == 130
+    record = json.loads(output.read_text())
+    assert record["interrupted"] is True
+    assert [one["loss"] for one in record["results"]] == ["adma", "focal"]
+    assert plot.exists()
+    out = capsys.readouterr().out
+    assert "Interrupted: what was finished is above." in out
+    assert re.search(r"^focal +\d", out, re.M)
+
+
+def test_ctrl_c_before_anything_is_finished(tmp_path, monkeypatch, capsys):
+    output, plot = tmp_path / "a.json", tmp_path / "a.png"
+    options = ["--output", str(output), "--plot", str(plot)]
+    monkeypatch.setattr(sys, "stdout", _CtrlC("mlp2, adam", sys.stdout))
+    assert cli.main([*SHORT, *options]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+    assert os.listdir(tmp_path) == []
+
+
+def test_module_is_the_command():
+    run = subprocess.run(
+        [sys.executable, "-m", "tfrobustloss", "compare", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER), "COLUMNS": "80"},
+    )
+    assert run.returncode == 0
+    for option in (
+        "dataset data-dir noise losses model epochs batch-size optimizer "
+        "learning-rate momentum seeds train-size output plot"
+    ).split():
+        assert f"--{option} " in run.stdout
+    assert "(default: symmetric:0.6)" in " ".join(run.stdout.split())

@@ -1,0 +1,83 @@
+"""`tfrobustloss compare`: options, progress, table, files."""
+
+import dataclasses
+
+from tfrobustloss._settings import Settings
+
+_FIELDS = [field.name for field in dataclasses.fields(Settings)]
+
+
+def add_parser(commands):
+    """Adds the subcommand and its options to the subparsers `commands`."""
+    parser = commands.add_parser(
+        "compare",
+        help="train a small network per loss on wrong labels, test it on right ones",
+        description="Trains a small network per loss and seed on a dataset with wrong "
+        "labels and prints the accuracy on its clean test set. At a seed, every loss "
+        "gets the same initial weights, wrong labels and order of batches; all share "
+        "one learning rate.",
+        allow_abbrev=False,
+    )
+    defaults = Settings()
+
+    def option(name, text, default=None, **options):
+        if default is None:
+            default = getattr(defaults, name, None)
+        shown = "" if default is None else f" (default: {default})"
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, default=default, help=text + shown, **options)
+
+    option("dataset", "digits, mnist, kmnist_10k, cifar10 or another image set of TFDS")
+    option("data_dir", "folder of prepared TFDS data", metavar="DIR")
+    option("noise", "none, symmetric:R, pair:R or asymmetric:R, R in [0, 1]")
+    option("losses", "comma-separated name or name:key=value:key=value; or all")
+    option("model", "mlp2, mlp3 or cnn4")
+    option("epochs", "times every training image is seen", type=int, metavar="N")
+    option("batch_size", "images a step", type=int, metavar="N")
+    option("optimizer", "name of a Keras optimizer, such as sgd or adam")
+    option(
+        "learning_rate",
+        "the same for every loss (default: Keras' own, 0.001 for adam, 0.01 for sgd)",
+        type=float,
+        metavar="RATE",
+    )
+    option("momentum", "default: 0.9 for sgd", type=float, metavar="RATE")
+    option("seeds", "how many times each loss is trained", type=int, metavar="N")
+    option(
+        "train_size", "number of training images (default: all)", type=int, metavar="N"
+    )
+    option("output", "write everything there as JSON", metavar="FILE.json")
+    option("plot", "draw the accuracy per epoch there", metavar="FILE.png")
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Compares the losses; what is done is printed and written even after Ctrl-C.
+
+    Args:
+        arguments: Parsed options.
+
+    Returns:
+        Exit code: 0, or 130 after Ctrl-C.
+    """
+    from tfrobustloss import _files, comparison, plots
+    from tfrobustloss.cli import _report
+
+    settings = Settings(**{name: getattr(arguments, name) for name in _FIELDS})
+    if arguments.output is not None:
+        _files.check_writable("output", arguments.output)
+    if arguments.plot is not None:
+        _files.check_writable("plot", arguments.plot)
+        plots.check_format(arguments.plot)
+    prepared = comparison.Comparison(settings)
+    print(_report.introduction(prepared.record), flush=True)
+    with _report.progress(prepared) as shown:
+        record = prepared.run(shown.on_epoch, shown.on_result)
+    try:
+        if arguments.output is not None:
+            comparison.write(record, arguments.output)
+        if arguments.plot is not None and record["results"]:
+            _files.write(arguments.plot, plots.accuracy_curves(record, arguments.plot))
+    finally:  # a full disk must not cost the table
+        print(_report.table(record), flush=True)
+    return 130 if record["interrupted"] else 0
