@@ -157,7 +157,33 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
     assert re.search(r"^focal +\d", out, re.M)
 
 
-def test_ctrl_c_before_anything_is_finished(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_before_any_training_is_finished(tmp_path, monkeypatch, capsys):
+    output, plot = tmp_path / "a.json", tmp_path / "a.png"
+    options = ["--output", str(output), "--plot", str(plot)]
+
+    def interrupt(self, label, seed, accuracy):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("tfrobustloss.cli._report._Lines.on_epoch", interrupt)
+    assert cli.main([*SHORT, *options]) == 130
+    assert json.loads(output.read_text())["results"] == []
+    assert not plot.exists()
+    assert "No training was finished." in capsys.readouterr().out
+
+
+def test_a_full_disk_does_not_cost_the_table(tmp_path, monkeypatch, capsys):
+    def fail(path, content):
+        raise OSError(28, "No space left on device", path)
+
+    monkeypatch.setattr("tfrobustloss._files.write", fail)
+    options = ["--losses", "adma", "--output", str(tmp_path / "a.json")]
+    assert cli.main([*SHORT, *options]) == 2
+    out, err = capsys.readouterr()
+    assert re.search(r"^adma +\d", out, re.M)
+    assert re.fullmatch(r"tfrobustloss compare: error: .*No space left.*\n", err)
+
+
+def test_ctrl_c_before_training(tmp_path, monkeypatch, capsys):
     output, plot = tmp_path / "a.json", tmp_path / "a.png"
     options = ["--output", str(output), "--plot", str(plot)]
     monkeypatch.setattr(sys, "stdout", _CtrlC("mlp2, adam", sys.stdout))

@@ -102,7 +102,7 @@ class Comparison:
 
     def _run_loss(self, one, model, starts, on_epoch):
         """Trains one loss; each seed that is done is in the record at once."""
-        begin = time.perf_counter()
+        begin, place = time.perf_counter(), len(self.record["results"])
         # XLA on a CPU costs seconds a loss to compile and gains nothing here
         jit = False if keras.backend.backend() == "tensorflow" else "auto"
         model.compile(self._optimizer(), one.loss, jit_compile=jit)
@@ -128,9 +128,7 @@ class Comparison:
                 "diverged": diverged,
                 "seconds": round(time.perf_counter() - begin, 3),
             }
-            if seed > 0:
-                self.record["results"].pop()
-            self.record["results"].append(result)
+            self.record["results"][place:] = [result]
 
     def _train(self, model, label, seed, on_epoch):
         """Test accuracy after each epoch, and whether training stayed finite.

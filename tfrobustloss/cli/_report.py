@@ -34,7 +34,7 @@ def table(record):
     """The results as text: sorted by last-epoch accuracy, with their footnotes."""
     results = sorted(record["results"], key=lambda one: -one["last"]["mean"])
     if not results:
-        return "Interrupted before the first training was finished."
+        return "No training was finished."
     rows = [("loss", "last epoch", "best epoch", "seconds")]
     for one in results:
         runs = len(one["accuracy"])

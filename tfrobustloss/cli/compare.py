@@ -71,8 +71,18 @@ def run(arguments):
         plots.check_format(arguments.plot)
     prepared = comparison.Comparison(settings)
     print(_report.introduction(prepared.record), flush=True)
-    with _report.progress(prepared) as shown:
-        record = prepared.run(shown.on_epoch, shown.on_result)
+    try:
+        with _report.progress(prepared) as shown:
+            prepared.run(shown.on_epoch, shown.on_result)
+    finally:  # whatever happened, what is done is not lost
+        _finish(arguments, prepared.record)
+    return 130 if prepared.record["interrupted"] else 0
+
+
+def _finish(arguments, record):
+    from tfrobustloss import _files, comparison, plots
+    from tfrobustloss.cli import _report
+
     try:
         if arguments.output is not None:
             comparison.write(record, arguments.output)
@@ -80,4 +90,3 @@ def run(arguments):
             _files.write(arguments.plot, plots.accuracy_curves(record, arguments.plot))
     finally:  # a full disk must not cost the table
         print(_report.table(record), flush=True)
-    return 130 if record["interrupted"] else 0
