@@ -1,7 +1,4 @@
-"""What differs from one Keras backend to the next, and nothing else.
-
-The frameworks are imported inside the functions, so only the one in use is loaded.
-"""
+"""What differs between Keras' backends; each framework is imported where needed."""
 
 import contextlib
 from unittest import mock
@@ -10,43 +7,60 @@ import keras
 from keras import ops
 
 
-def with_gradient(function):
-    """`function` made to return `(value, gradients)`, one gradient per argument.
-
-    The gradients are those of the sum of the value; an argument that has no influence
-    gets zeros. The result can be handed to `compiled`.
-    """
-    return {
-        "tensorflow": _tensorflow_gradient,
-        "jax": _jax_gradient,
-        "torch": _torch_gradient,
-    }[keras.backend.backend()](function)
-
-
 def value_and_gradient(function, *tensors):
     """Value of `function(*tensors)` and the gradients of its sum, as numpy arrays.
 
     Args:
-        function: Takes the tensors, returns a tensor of any shape.
+        function: Takes tensors and returns one tensor of any shape.
         *tensors: Float arrays or tensors.
 
     Returns:
-        `(value, gradients)`: an array and a list of one array per argument.
+        `(value, gradients)`: an array and a list of one array per argument, zeros for
+        an argument without influence.
     """
-    tensors = [
-        ops.convert_to_tensor(x, keras.backend.standardize_dtype(x.dtype))
-        for x in tensors
-    ]
+    dtypes = [keras.backend.standardize_dtype(x.dtype) for x in tensors]
+    tensors = map(ops.convert_to_tensor, tensors, dtypes)
     value, gradients = with_gradient(function)(*tensors)
     return ops.convert_to_numpy(value), [ops.convert_to_numpy(g) for g in gradients]
+
+
+def with_gradient(function):
+    """`value_and_gradient` of `function`, of tensors and for `compiled` to take."""
+
+    def tensorflow(*tensors):
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            value = function(*tensors)
+        none = tf.UnconnectedGradients.ZERO
+        return value, tape.gradient(value, list(tensors), unconnected_gradients=none)
+
+    def jax(*tensors):
+        import jax
+
+        value, backward = jax.vjp(function, *tensors)
+        return value, list(backward(ops.ones_like(value)))
+
+    def torch(*tensors):
+        import torch
+
+        tensors = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+        value = function(*tensors)
+        if not value.requires_grad:
+            return value, [torch.zeros_like(tensor) for tensor in tensors]
+        total = value.sum()
+        gradients = torch.autograd.grad(total, tensors, materialize_grads=True)
+        return value.detach(), list(gradients)
+
+    known = {"tensorflow": tensorflow, "jax": jax, "torch": torch}
+    return known[keras.backend.backend()]
 
 
 def compiled(function, xla=False):
     """`function` as a compiled program: `tf.function` or `jax.jit`; itself on torch.
 
-    Args:
-        function: Takes and returns tensors, or lists of them.
-        xla: Whether TensorFlow compiles with XLA, which JAX always does.
+    `xla` asks TensorFlow for XLA, which JAX always uses.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -70,10 +84,7 @@ def double_precision():
 
 @contextlib.contextmanager
 def graphs_built():
-    """Gives a list that grows with every graph that TensorFlow builds inside.
-
-    It stays empty on the other backends.
-    """
+    """Gives a list that grows with each graph built inside; TensorFlow only."""
     built = []
     if keras.backend.backend() != "tensorflow":
         yield built
@@ -83,46 +94,8 @@ def graphs_built():
     build = tf.Graph.__init__
 
     def build_and_count(graph, *args, **kwargs):
-        built.append(type(graph).__name__)
+        built.append(graph)
         return build(graph, *args, **kwargs)
 
     with mock.patch.object(tf.Graph, "__init__", build_and_count):
         yield built
-
-
-def _tensorflow_gradient(function):
-    import tensorflow as tf
-
-    def value_and_gradients(*tensors):
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            value = function(*tensors)
-        zero = tf.UnconnectedGradients.ZERO
-        return value, tape.gradient(value, list(tensors), unconnected_gradients=zero)
-
-    return value_and_gradients
-
-
-def _jax_gradient(function):
-    import jax
-
-    def value_and_gradients(*tensors):
-        value, backward = jax.vjp(function, *tensors)
-        return value, list(backward(ops.ones_like(value)))
-
-    return value_and_gradients
-
-
-def _torch_gradient(function):
-    import torch
-
-    def value_and_gradients(*tensors):
-        tensors = [tensor.detach().clone().requires_grad_() for tensor in tensors]
-        value = function(*tensors)
-        if not value.requires_grad:
-            return value, [torch.zeros_like(tensor) for tensor in tensors]
-        total = value.sum()
-        gradients = torch.autograd.grad(total, tensors, materialize_grads=True)
-        return value.detach(), list(gradients)
-
-    return value_and_gradients

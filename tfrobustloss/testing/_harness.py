@@ -151,12 +151,15 @@ def reduced(loss, reduction):
 
 
 def takes(loss, option):
-    """Whether the constructor names `option`, or passes Keras' own ones on."""
-    parameters = inspect.signature(type(loss).__init__).parameters
-    if option in parameters:
-        return True
-    passed_on = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return passed_on and option in ("name", "reduction", "dtype")
+    """Whether the constructor names `option`, or hands it on to one that does."""
+    for kind in type(loss).__mro__:
+        if "__init__" in vars(kind):
+            parameters = inspect.signature(kind.__init__).parameters
+            if option in parameters:
+                return True
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                return False
+    return False
 
 
 def from_logits(loss):
@@ -250,28 +253,27 @@ class Variants:
             for loss, form in self.members
         ]
 
-    def program(self):
-        """Function of ids, rows, probabilities and logits: values and gradients.
+    def values(self, ids, rows, p, z):
+        """One row of values per variant."""
+        given = [z if from_logits(loss) else p for loss, _ in self.members]
+        return self._values(ids, rows, given)
 
-        The values have one row per variant; the gradients are one array for each
-        variant, with respect to what it was given.
-        """
+    def values_and_gradients(self, ids, rows, p, z):
+        """`values`, and the gradients of each with respect to what it was given."""
+        # an identity each, so that every variant has a gradient of its own
+        given = [
+            ops.multiply(z if from_logits(loss) else p, 1) for loss, _ in self.members
+        ]
+        function = _backend.with_gradient(lambda *y: self._values(ids, rows, y))
+        return function(*given)
 
-        def run(ids, rows, p, z):
-            def values(*given):
-                pairs = zip(self.members, given, strict=True)
-                return ops.stack(
-                    [
-                        loss(self._labels(form, ids, rows), y_pred)
-                        for (loss, form), y_pred in pairs
-                    ]
-                )
-
-            given = [z if from_logits(loss) else p for loss, _ in self.members]
-            # an identity each, so that every variant has a gradient of its own
-            return _backend.with_gradient(values)(*[ops.multiply(x, 1) for x in given])
-
-        return run
+    def _values(self, ids, rows, given):
+        return ops.stack(
+            [
+                loss(self._labels(form, ids, rows), y_pred)
+                for (loss, form), y_pred in zip(self.members, given, strict=True)
+            ]
+        )
 
     def _labels(self, form, ids, rows):
         if form == "rows":
@@ -279,7 +281,7 @@ class Variants:
         return ids if form == "ids" else ops.expand_dims(ids, -1)
 
     def arguments(self, ids, p, z, dtype="float32"):
-        """The arguments of the program as tensors; every second row is soft."""
+        """Arguments of the methods above, as tensors; every second row is soft."""
         rows = one_hot(ids, num_classes(self._traits))
         rows[1::2] = 0.8 * rows[1::2] + 0.2 / num_classes(self._traits)
         floats = [ops.cast(ops.convert_to_tensor(x), dtype) for x in (rows, p, z)]

@@ -51,8 +51,9 @@ def _check_program(loss, traits, xla):
     p = np.concatenate([_probabilities(loss, logits), p])
     z = np.concatenate([logits, z])
     arguments = variants.arguments(ids, p, z)
-    values, gradients = variants.program()(*arguments)
-    program = _backend.compiled(variants.program(), xla)
+    values = variants.values(*arguments)
+    _, gradients = variants.values_and_gradients(*arguments)
+    program = _backend.compiled(variants.values_and_gradients, xla)
     program_values, program_gradients = program(*arguments)
     for i, name in enumerate(variants.names()):
         expect_finite(f"value on {name}", program_values[i])
@@ -76,7 +77,7 @@ def check_edges(loss, traits):
             ("eager", lambda f: f),
             ("compiled", _backend.compiled),
         ):
-            values, gradients = compile_it(variants.program())(*arguments)
+            values, gradients = compile_it(variants.values_and_gradients)(*arguments)
             for i, name in enumerate(variants.names()):
                 where = f"{how}, {dtype}, {name}"
                 expect_finite(f"value, {where}", values[i])

@@ -1,0 +1,65 @@
+"""Nothing public escapes: each loss has a row, a value table and a README line."""
+
+import inspect
+import pathlib
+import re
+
+import keras
+import pytest
+
+from tests.losses.rows import ROWS
+from tfrobustloss import losses
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CLASSES = [
+    value
+    for name, value in vars(losses).items()
+    if inspect.isclass(value)
+    and issubclass(value, keras.losses.Loss)
+    and value is not losses.FunctionLoss
+]
+
+
+def _names(classes):
+    return sorted({each.__name__ for each in classes})
+
+
+def test_public_losses_are_those_with_rows():
+    assert _names(CLASSES) == _names(row.loss_class for row in ROWS)
+
+
+def test_names_of_rows_are_unique():
+    names = [row.name for row in ROWS]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_public_losses_are_those_of_the_readme():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    in_table = [re.match(r"\| `([A-Z]\w+)` \|", line) for line in lines]
+    assert sorted(found[1] for found in in_table if found) == _names(CLASSES)
+
+
+@pytest.mark.parametrize("loss_class", CLASSES, ids=lambda each: each.__name__)
+def test_loss_has_a_value_table(loss_class):
+    family = loss_class.__module__.rpartition(".")[2]
+    text = (ROOT / "tests" / "losses" / f"test_{family}.py").read_text()
+    function = loss_class.function.__name__
+    assert re.search(rf"\b({loss_class.__name__}|{function})\b", text)
+
+
+@pytest.mark.parametrize("loss_class", CLASSES, ids=lambda each: each.__name__)
+def test_loss_and_its_function_are_exported_and_registered(loss_class):
+    function = loss_class.function.__name__
+    assert {loss_class.__name__, function} <= set(losses.__all__)
+    assert getattr(losses, function) is loss_class.function
+    registered = keras.saving.get_registered_name(loss_class)
+    assert registered == f"tfrobustloss>{loss_class.__name__}"
+
+
+def test_all_lists_what_is_there():
+    public = {
+        name
+        for name, value in vars(losses).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public == set(losses.__all__)
