@@ -1,7 +1,6 @@
-"""What a training program is made from, and the part all backends share."""
+"""What a training program is made from, and the part that all backends share."""
 
 import dataclasses
-import inspect
 import math
 from typing import Any
 
@@ -9,52 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss.layers import TemperedSoftmax
+from tfrobustloss.search._layer_kinds import may_be_padded, suits_xla
 
 _VALIDATION_BATCH = 1024
-
-# Layers that treat every row of a batch alone, without randomness, and that XLA
-# compiles well: a partial batch may be padded.
-_ROWWISE = (
-    keras.layers.InputLayer,
-    keras.layers.Dense,
-    keras.layers.EinsumDense,
-    keras.layers.Embedding,
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.Permute,
-    keras.layers.RepeatVector,
-    keras.layers.Identity,
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-    keras.layers.Softmax,
-    keras.layers.LayerNormalization,
-    keras.layers.RMSNormalization,
-    keras.layers.UnitNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.Normalization,
-    keras.layers.Rescaling,
-    keras.layers.Add,
-    keras.layers.Subtract,
-    keras.layers.Multiply,
-    keras.layers.Average,
-    keras.layers.Maximum,
-    keras.layers.Minimum,
-    keras.layers.Concatenate,
-    keras.layers.Dot,
-    TemperedSoftmax,
-)
-# As good for XLA, but a padded batch would be another batch for them.
-_WHOLE_BATCH = (
-    keras.layers.BatchNormalization,
-    keras.layers.Dropout,
-    keras.layers.AlphaDropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,13 +23,14 @@ class Task:
         dimension: Length of `vector`.
         train: `(inputs, labels)`, structures of arrays.
         validation: The same, padded to whole batches.
+        num_examples: Number of training examples.
         num_validation: Number of validation examples before the padding.
         batch_size: Examples of a full training batch.
         remainder: Examples of the last batch of an epoch, 0 if that is full.
         steps_per_epoch: Batches of an epoch, a partial one included.
         validation_batch: Examples of a validation batch.
         momentum: Of SGD.
-        one_program: Whether the whole run is fit to be one XLA program.
+        one_program: Whether a whole run becomes one XLA program.
         padded: Whether a partial batch may be padded with rows that do not count.
     """
 
@@ -82,6 +39,7 @@ class Task:
     dimension: int
     train: tuple
     validation: tuple
+    num_examples: int
     num_validation: int
     batch_size: int
     remainder: int
@@ -94,14 +52,13 @@ class Task:
     @property
     def validation_steps(self):
         """Number of validation batches."""
-        return len(keras.tree.flatten(self.validation)[0]) // self.validation_batch
+        return _length(self.validation) // self.validation_batch
 
     def outputs(self, trainable, others, inputs, training):
         """Outputs in float32, the other variables afterwards, and the penalties."""
         model = self.model
         variables = model.trainable_variables + model.non_trainable_variables
-        values = [*trainable, *others]
-        mapping = list(zip(variables, values, strict=True))
+        mapping = list(zip(variables, [*trainable, *others], strict=True))
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
             outputs = model(inputs, training=training)
             penalties = model.losses
@@ -124,12 +81,8 @@ class Task:
         if weights is None:
             loss = ops.mean(losses)
         else:
-            loss = ops.sum(losses * weights) / self.remainder_or_batch(weights)
+            loss = ops.sum(losses * weights) / ops.sum(weights)
         return loss + sum(penalties), others
-
-    def remainder_or_batch(self, weights):
-        """Number of rows that count."""
-        return ops.sum(weights)
 
     def batch_weights(self, step):
         """0 or 1 a row: which rows of a padded batch count."""
@@ -144,18 +97,16 @@ class Task:
         """How many of a validation batch are right, and whether all is finite."""
         if len(labels.shape) > 1 and labels.shape[-1] > 1:
             labels = ops.argmax(labels, axis=-1)
-        predicted = ops.cast(ops.argmax(outputs, axis=-1), "int32")
-        right = ops.equal(predicted, ops.cast(ops.reshape(labels, (-1,)), "int32"))
-        row = index * self.validation_batch + ops.arange(
-            self.validation_batch, dtype="int32"
-        )
+        labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
+        right = ops.equal(ops.cast(ops.argmax(outputs, axis=-1), "int32"), labels)
+        size = self.validation_batch
+        row = index * size + ops.arange(size, dtype="int32")
         right = ops.logical_and(right, row < self.num_validation)
         return ops.sum(ops.cast(right, "int32")), ops.all(ops.isfinite(outputs))
 
 
 def make_task(model, family, train, validation, batch_size, momentum, xla=None):
     """The `Task` of a model and data; `xla` overrules the choice by layer types."""
-    known, padded = _kind(model)
     train, validation = _prepare(train), _prepare(validation)
     num_examples, num_validation = _length(train), _length(validation)
     batch_size = min(batch_size, num_examples)
@@ -168,65 +119,29 @@ def make_task(model, family, train, validation, batch_size, momentum, xla=None):
         dimension=family.dimension,
         train=train,
         validation=keras.tree.map_structure(lambda a: _pad(a, missing), validation),
+        num_examples=num_examples,
         num_validation=num_validation,
         batch_size=batch_size,
         remainder=num_examples % batch_size,
         steps_per_epoch=math.ceil(num_examples / batch_size),
         validation_batch=validation_batch,
         momentum=momentum,
-        one_program=known if xla is None else xla,
-        padded=padded,
+        one_program=suits_xla(model) if xla is None else xla,
+        padded=may_be_padded(model),
     )
-
-
-def _kind(model):
-    """Whether XLA suits every layer, and whether a batch may be padded."""
-    containers = (keras.Sequential, keras.models.Model)
-    if type(model).call not in (keras.Sequential.call, keras.models.Model.call):
-        plain = inspect.getmodule(type(model)).__name__.startswith("keras.")
-    else:
-        plain = True
-    layers = [model, *model._flatten_layers(include_self=False)]
-    operations = [
-        operation
-        for layer in layers
-        for operation in getattr(layer, "operations", ())
-        if not isinstance(operation, keras.Layer)
-    ]
-    inner = [
-        layer
-        for layer in layers
-        if not isinstance(layer, containers) or not _is_plain(layer)
-    ]
-    known = plain and not operations
-    known &= all(isinstance(layer, _ROWWISE + _WHOLE_BATCH) for layer in inner)
-    padded = known and all(
-        isinstance(layer, _ROWWISE) and layer.activity_regularizer is None
-        for layer in inner
-    )
-    return known, padded
-
-
-def _is_plain(model):
-    """Whether a model is nothing but its layers."""
-    return type(model).__module__.startswith("keras.")
 
 
 def _prepare(data):
-    """Inputs and labels as arrays: floats in float32, labels as ids or rows."""
+    """Inputs and labels as arrays of the types that a program takes."""
     inputs, labels = data
-    inputs = keras.tree.map_structure(_to_array, inputs)
-    labels = _to_array(labels)
-    return inputs, labels
+    return keras.tree.map_structure(_to_array, inputs), _to_array(labels)
 
 
 def _to_array(values):
     values = np.asarray(values)
     if np.issubdtype(values.dtype, np.floating):
         return np.ascontiguousarray(values, "float32")
-    if values.dtype == np.int64:
-        return values.astype("int32")
-    return values
+    return values.astype("int32") if values.dtype == np.int64 else values
 
 
 def _length(data):

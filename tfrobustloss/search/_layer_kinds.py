@@ -1,0 +1,79 @@
+"""Which networks XLA compiles well, and for which a batch may be padded."""
+
+import keras
+
+from tfrobustloss.layers import TemperedSoftmax
+
+# Layers that treat every row of a batch alone and without randomness.
+_ROWWISE = (
+    keras.layers.InputLayer,
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Embedding,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Permute,
+    keras.layers.RepeatVector,
+    keras.layers.Identity,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+    keras.layers.Softmax,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+    keras.layers.UnitNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.Normalization,
+    keras.layers.Rescaling,
+    keras.layers.Add,
+    keras.layers.Subtract,
+    keras.layers.Multiply,
+    keras.layers.Average,
+    keras.layers.Maximum,
+    keras.layers.Minimum,
+    keras.layers.Concatenate,
+    keras.layers.Dot,
+    TemperedSoftmax,
+)
+# As good for XLA, but to these a padded batch would be another batch.
+_WHOLE_BATCH = (
+    keras.layers.BatchNormalization,
+    keras.layers.Dropout,
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
+
+
+def suits_xla(model):
+    """Whether every layer is known to do well in an XLA loop.
+
+    On a CPU, XLA's gradients of convolutions inside a loop are 10 to 100 times slower
+    than outside, so that anything but the layers listed here counts as unfit.
+    """
+    return all(type(part) in _ROWWISE + _WHOLE_BATCH for part in _parts(model))
+
+
+def may_be_padded(model):
+    """Whether rows added to a batch change nothing for its other rows."""
+    return all(
+        type(part) in _ROWWISE and part.activity_regularizer is None
+        for part in _parts(model)
+    )
+
+
+def _parts(model):
+    """The layers of a model, and operations between them, without the containers."""
+    is_container = isinstance(model, keras.Model) and type(model).__module__.startswith(
+        "keras."
+    )
+    if not is_container:
+        return [model]
+    members = {id(part): part for part in [*model.layers, *_operations(model)]}
+    return [part for member in members.values() for part in _parts(member)]
+
+
+def _operations(model):
+    return getattr(model, "operations", ())
