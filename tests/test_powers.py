@@ -38,9 +38,7 @@ def test_a_variable_exponent_gives_the_same(exponent):
     x = ops.convert_to_tensor(X.astype("float32"))
     by_number = ops.convert_to_numpy(power(x, exponent))
     by_variable = power(x, keras.Variable(exponent, trainable=False))
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(by_variable), by_number, rtol=4e-6
-    )
+    np.testing.assert_allclose(ops.convert_to_numpy(by_variable), by_number, rtol=4e-6)
 
 
 @pytest.mark.parametrize(("exponent", "expected"), [(0, 1), (0.5, 0), (1, 0), (3, 0)])
@@ -66,6 +64,6 @@ def test_quotients_of_round_numbers_are_recognised(exponent):
 def test_float64_keeps_its_digits_near_a_half_integer():
     exponent = 2 + 1e-7
     with double_precision():
-        x = ops.convert_to_tensor(X)
+        x = ops.convert_to_tensor(X, "float64")
         actual = ops.convert_to_numpy(power(x, exponent))
     np.testing.assert_allclose(actual, X**exponent, rtol=1e-13)

@@ -41,9 +41,7 @@ def test_gradient_in_logits():
     p = np.exp(log_softmax(Z))
     power = p[1] ** 0.2624
     expected = -0.2624 * power * math.exp(power) * (np.eye(3)[1] - p)
-    slope = gradient(
-        lambda z: adma([1], z, from_logits=True), np.array([Z], "float32")
-    )
+    slope = gradient(lambda z: adma([1], z, from_logits=True), np.array([Z], "float32"))
     np.testing.assert_allclose(slope, [expected], rtol=2e-6)
 
 

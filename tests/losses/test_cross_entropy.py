@@ -67,7 +67,5 @@ def test_probability_zero_counts_as_keras_epsilon():
     # the documented floor, 1e-7
     loss = float(cross_entropy([0], np.array([[0.0, 1.0]], "float32"))[0])
     assert loss == pytest.approx(-math.log(1e-7), rel=1e-6)
-    slope = gradient(
-        lambda p: cross_entropy([0], p), np.array([[0.0, 1.0]], "float32")
-    )
+    slope = gradient(lambda p: cross_entropy([0], p), np.array([[0.0, 1.0]], "float32"))
     np.testing.assert_allclose(slope, [[-1e7, 0.0]], rtol=1e-6)

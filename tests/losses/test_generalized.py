@@ -108,9 +108,7 @@ def test_equals_keras_away_from_the_edges():
     ids = np.arange(50) % 4
     built_in = keras.losses.CategoricalGeneralizedCrossEntropy(q=0.5, reduction=None)
     loss = GeneralizedCrossEntropy(q=0.5, reduction=None)
-    np.testing.assert_allclose(
-        numpy(loss(ids, p)), numpy(built_in(ids, p)), rtol=1e-5
-    )
+    np.testing.assert_allclose(numpy(loss(ids, p)), numpy(built_in(ids, p)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("q", [0.0, 0.5])

@@ -77,9 +77,7 @@ def test_every_format_gives_the_same(make, shape):
     }
     for name, y_true in formats.items():
         actual = numpy(loss(y_true, logits))
-        np.testing.assert_allclose(
-            actual, expected, rtol=1e-5, atol=1e-6, err_msg=name
-        )
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_predictions_may_be_a_list():
@@ -508,7 +506,9 @@ def test_mask_and_ignore_class_and_weights_together():
     built_in = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, ignore_class=255
     )
-    assert actual == pytest.approx(float(numpy(built_in(ids, logits, weight))), rel=1e-6)
+    assert actual == pytest.approx(
+        float(numpy(built_in(ids, logits, weight))), rel=1e-6
+    )
 
 
 REDUCTIONS = [

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tests.derivatives import needs_float64
 from tests.losses.test_taylor import plain_taylor
 from tests.losses.test_tempered import plain_loss
 from tests.losses.test_tempered_softmax import bisected
 from tests.losses.values import log_softmax, numpy
 from tfrobustloss import losses
 from tfrobustloss._backend import double_precision
+
+pytestmark = needs_float64
 
 LOGITS = np.array([[2.1, 0.3, -1.7], [0.2, -0.9, 1.3]])
 LABELS = np.array([[0.55, 0.3, 0.15], [0.1, 0.2, 0.7]])
@@ -74,7 +77,10 @@ def test_float64(loss, expected):
     config = {**loss.get_config(), "dtype": "float64", "reduction": None}
     with double_precision():
         wide = type(loss).from_config(config)
-        value = wide(ops.convert_to_tensor(LABELS), ops.convert_to_tensor(LOGITS))
+        value = wide(
+            ops.convert_to_tensor(LABELS, "float64"),
+            ops.convert_to_tensor(LOGITS, "float64"),
+        )
         assert keras.backend.standardize_dtype(value.dtype) == "float64"
         np.testing.assert_allclose(numpy(value), expected, rtol=1e-12)
 
@@ -84,7 +90,7 @@ def test_log_t_and_exp_t(temperature):
     x = np.array([0.1, 0.5, 1.0, 1.3])
     power = 1 - temperature
     with double_precision():
-        tensor = ops.convert_to_tensor(x)
+        tensor = ops.convert_to_tensor(x, "float64")
         log = numpy(losses.log_t(tensor, temperature))
         exp = numpy(losses.exp_t(-tensor, temperature))
     np.testing.assert_allclose(log, (x**power - 1) / power, rtol=1e-12, atol=1e-14)
@@ -95,6 +101,9 @@ def test_bi_tempered_on_probabilities():
     p = bisected(LOGITS, 1.2)
     loss = losses.BiTemperedLogistic(0.7, 1.2, dtype="float64", reduction=None)
     with double_precision():
-        value = loss(ops.convert_to_tensor(LABELS), ops.convert_to_tensor(p))
+        value = loss(
+            ops.convert_to_tensor(LABELS, "float64"),
+            ops.convert_to_tensor(p, "float64"),
+        )
     expected = plain_loss(LABELS, LOGITS, 0.7, 1.2)
     np.testing.assert_allclose(numpy(value), expected, rtol=1e-12)

@@ -241,7 +241,9 @@ def test_theta_of_another_length(length):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_theta_not_finite(bad):
-    with pytest.raises(ValueError, match=r"TaylorLoss: `theta` must be finite.*nan|inf"):
+    with pytest.raises(
+        ValueError, match=r"TaylorLoss: `theta` must be finite.*nan|inf"
+    ):
         TaylorLoss([0.0] * 11 + [bad])
 
 

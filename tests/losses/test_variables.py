@@ -1,4 +1,4 @@
-"""Hyper-parameters as `keras.Variable`: annealed in a compiled model, saved as values."""
+"""Hyper-parameters as `keras.Variable`: annealed in one program, saved as values."""
 
 import json
 
@@ -100,7 +100,9 @@ def test_a_compiled_program_follows_the_variable(loss_class, name, first, second
     tensors = list(map(ops.convert_to_tensor, (ids, logits)))
     for value in (first, second, first):
         parameter.assign(value)
-        expected = float(numpy(loss_class(**{name: value}, from_logits=True)(ids, logits)))
+        expected = float(
+            numpy(loss_class(**{name: value}, from_logits=True)(ids, logits))
+        )
         actual = float(numpy(program(*tensors)))
         assert actual == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert len(traces) == 1
@@ -171,9 +173,7 @@ def test_a_saved_model_holds_the_current_value(tmp_path):
     ids, _, x = batch()
     parameter = variable(0.7)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
-    model.compile(
-        "sgd", losses.GeneralizedCrossEntropy(q=parameter, from_logits=True)
-    )
+    model.compile("sgd", losses.GeneralizedCrossEntropy(q=parameter, from_logits=True))
     model.train_on_batch(x, ids)
     parameter.assign(0.25)
     model.save(tmp_path / "model.keras")
@@ -222,6 +222,8 @@ def test_a_variable_of_another_dtype():
     ids, _, logits = batch()
     parameter = keras.Variable(0.7, trainable=False, dtype="float16")
     loss = losses.GeneralizedCrossEntropy(q=parameter, from_logits=True)
-    expected = losses.GeneralizedCrossEntropy(q=float(np.float16(0.7)), from_logits=True)
+    expected = losses.GeneralizedCrossEntropy(
+        q=float(np.float16(0.7)), from_logits=True
+    )
     actual = float(numpy(loss(ids, logits)))
     assert actual == pytest.approx(float(numpy(expected(ids, logits))), rel=1e-6)

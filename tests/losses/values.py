@@ -53,7 +53,10 @@ def check_value(
     results = every_way(function, loss_class, parameters, y_true, p, logits)
     for way, value in results.items():
         np.testing.assert_allclose(
-            value, expected, rtol=1e-6, atol=PRINTED if atol is None else atol,
+            value,
+            expected,
+            rtol=1e-6,
+            atol=PRINTED if atol is None else atol,
             err_msg=f"{loss_class.__name__}{parameters}, label {label}: {way}",
         )
 

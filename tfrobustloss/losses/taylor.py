@@ -109,9 +109,7 @@ def _check_theta(owner, theta):
             f"{shape}."
         )
     if values is not None and not np.isfinite(values).all():
-        raise ValueError(
-            _limits.error(owner, "theta", "finite", values.tolist())
-        )
+        raise ValueError(_limits.error(owner, "theta", "finite", values.tolist()))
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
