@@ -32,7 +32,7 @@ class Tempered:
     """
 
     def __init__(self, logits, temperature):
-        gap = ops.max(logits, axis=-1, keepdims=True) - logits
+        gap = row_max(logits) - logits
         gap = ops.minimum(gap, _LARGEST_GAP)
         if _limits.is_variable(temperature):
             s = ops.cast(temperature, gap.dtype) - 1
@@ -60,7 +60,7 @@ class Tempered:
         if plain and self._far and is_half_integer(-exponent / self._s):
             result = power(self.x, -exponent / self._s)
         else:
-            result = ops.exp(ops.cast(exponent, self.p.dtype) * self.log_p())
+            result = ops.exp(exponent * self.log_p())
         return ops.where(self.p > 0, result, 0)
 
     def log_p(self):
@@ -78,7 +78,8 @@ class Tempered:
         if self._far:
             tangent = math.exp(s * log_count) - s * gap
             return (ops.maximum if s > 0 else ops.minimum)(tangent, 1.0)
-        equal = ops.expm1(ops.cast(s * log_count, gap.dtype)) / s
+        expm1 = ops.expm1 if _limits.is_variable(s) else math.expm1
+        equal = expm1(s * log_count) / s
         return ops.maximum(equal - gap, 0.0)
 
     def _solve(self, level, step=0.0):
@@ -136,6 +137,11 @@ def quick_sum(x):
 def row_sum(x):
     """Sum over classes, shape `(..., 1)`."""
     return ops.sum(x, axis=-1, keepdims=True)
+
+
+def row_max(x):
+    """Maximum over classes, shape `(..., 1)`; also of the empty batch Keras refuses."""
+    return x[..., :1] if 0 in x.shape else ops.max(x, axis=-1, keepdims=True)
 
 
 @functools.cache

@@ -18,7 +18,8 @@ class FunctionLoss(keras.losses.Loss):
     parameters over by name. Each becomes an attribute of that name and part of the
     config. A scalar parameter may be a `keras.Variable`: assigning to it changes a
     compiled model without tracing it again, and the config holds its current value.
-    (On JAX, make the variable an attribute of the model as well.)
+    It gets no gradient: some losses would fall by moving their parameter alone. (On
+    JAX, make the variable, with `trainable=False`, an attribute of the model as well.)
 
     The computation runs in float32, or float64 for that dtype, whatever the policy.
 
@@ -67,7 +68,8 @@ class FunctionLoss(keras.losses.Loss):
         parameters = {name: getattr(self, name) for name in self._names}
         for name, value in parameters.items():
             if _limits.is_variable(value):
-                parameters[name] = ops.cast(ops.convert_to_tensor(value), wide)
+                value = ops.cast(ops.convert_to_tensor(value), wide)
+                parameters[name] = ops.stop_gradient(value)
         y_pred = ops.cast(y_pred, wide)
         labels = y_true
         if not isinstance(labels, Labels):

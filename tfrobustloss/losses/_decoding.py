@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import _limits
+from tfrobustloss._tempered import row_max
 
 SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon; keeps 1/p finite in float32
 _LOWEST_LOG = -1e30  # differences and sums of logits stay finite in float32
@@ -16,13 +17,6 @@ def to_float(values):
     if keras.backend.standardize_dtype(values.dtype) == "float64":
         return values
     return ops.cast(values, "float32")
-
-
-def _largest(values):
-    """Maximum over classes, shape `(..., 1)`; also of the empty batch Keras refuses."""
-    if 0 in values.shape:
-        return values[..., :1]
-    return ops.max(values, axis=-1, keepdims=True)
 
 
 def decode(y_true, y_pred, from_logits):
@@ -49,7 +43,7 @@ class Prediction:
         y_pred = to_float(y_pred)
         self._given = None if from_logits else y_pred
         if from_logits:
-            shifted = y_pred - ops.stop_gradient(_largest(y_pred))
+            shifted = y_pred - ops.stop_gradient(row_max(y_pred))
             self.scores = ops.maximum(shifted, _LOWEST_LOG)
             self._log_sum = ops.log(ops.sum(ops.exp(self.scores), axis=-1))
         else:
@@ -69,7 +63,7 @@ class Prediction:
 
     def max_log(self):
         """Logarithm of the largest probability, shape `(...)`."""
-        largest = ops.squeeze(_largest(self.scores), -1)
+        largest = ops.squeeze(row_max(self.scores), -1)
         return largest if self._log_sum is None else largest - self._log_sum
 
     def mean_log(self):

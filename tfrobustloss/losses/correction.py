@@ -1,5 +1,7 @@
 """Loss correction with a known noise matrix (Patrini et al., CVPR 2017)."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -9,6 +11,8 @@ from tfrobustloss.losses._base import FunctionLoss
 from tfrobustloss.losses._decoding import decode
 
 _WORST_CONDITION = 1e6  # float32 keeps about one digit of the inverse beyond it
+
+_SMALLEST = 1e-30  # of a transition, and of a noisy probability of soft labels
 
 
 def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
@@ -23,7 +27,8 @@ def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
             labels, shape `(..., classes)`, rows summing to 1.
         y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
         transition_matrix: `T`, shape `(classes, classes)`; `T[i, j]` is the
-            probability that class `i` is labelled `j`; rows sum to 1.
+            probability that class `i` is labelled `j`; rows sum to 1. Entries below
+            1e-30 count as that, which bounds the loss at 69 nats.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -46,11 +51,11 @@ def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
     log_p = prediction.log()
     matrix = _matrix("forward_correction", transition_matrix, labels.num_classes)
     if labels.rows is None:  # the label's column of T alone, in log space: exact
-        log_matrix = np.log(np.maximum(matrix, 1e-30)).T
+        log_matrix = np.log(np.maximum(matrix, _SMALLEST)).T
         columns = _rows_at(log_matrix, labels, log_p.dtype)
         return -ops.logsumexp(log_p + columns, axis=-1)
     noisy = ops.matmul(ops.exp(log_p), ops.cast(matrix, log_p.dtype))
-    floor = ops.stop_gradient(ops.maximum(1e-30 - noisy, 0))
+    floor = ops.stop_gradient(ops.maximum(_SMALLEST - noisy, 0))
     return -labels.pick(ops.log(noisy + floor))
 
 
@@ -131,6 +136,12 @@ def _matrix(owner, matrix, num_classes=None):
 
 
 def _inverse(owner, matrix):
+    return _inverse_of_bytes(owner, matrix.tobytes(), len(matrix))
+
+
+@functools.lru_cache(maxsize=8)  # an eager loss would invert its matrix every batch
+def _inverse_of_bytes(owner, values, size):
+    matrix = np.frombuffer(values).reshape(size, size)
     condition = np.linalg.cond(matrix)
     if not condition < _WORST_CONDITION:
         raise ValueError(

@@ -38,7 +38,8 @@ def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False)
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
-        Loss per example, shape `(...)`, of either sign; in [0, eta] if scaled.
+        Loss per example, shape `(...)`, of either sign; in [0, eta] if scaled
+        (to about 1e-5 of it, for one-hot labels).
 
     Raises:
         ValueError: `theta` has another length or is not finite, `eta` is not above
@@ -149,8 +150,14 @@ class TaylorLoss(FunctionLoss):
             theta = [float(value) for value in theta]
         limits = {"eta": _ETA, "num_classes": _NUM_CLASSES}
         _limits.check(owner, limits, eta=eta, num_classes=num_classes)
-        if eta is not None and bounds is None:
+        if eta is None:
+            bounds = None
+        elif bounds is None:
             bounds = self._find_bounds(theta, num_classes)
+        elif len(bounds) != 2 or not bounds[0] < bounds[1]:
+            raise ValueError(
+                _limits.error(owner, "bounds", "two numbers, low < high", bounds)
+            )
         parameters = {
             "theta": theta,
             "eta": eta,

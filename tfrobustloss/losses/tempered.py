@@ -18,6 +18,7 @@ _LIMITS = {
     "t2": _limits.Range(0, 5, open_low=True),
     "label_smoothing": _limits.Range(0, 1),
 }
+_ANY = {"temperature": _limits.Range()}
 _SMALL = 1e-12  # stands for 1 - t = 0, where expm1(x) is x: the limit
 
 
@@ -35,11 +36,12 @@ def log_t(x, temperature):
         >>> round(float(log_t(0.5, 0.8)), 4)
         -0.6472
     """
+    _limits.check("log_t", _ANY, temperature=temperature)
     return _log_t(ops.log(to_float(x)), temperature)
 
 
 def _log_t(log_x, temperature):
-    power = _away_from_zero(1 - ops.cast(temperature, log_x.dtype))
+    power = _one_minus(temperature, log_x.dtype)
     return ops.expm1(power * log_x) / power
 
 
@@ -60,13 +62,19 @@ def exp_t(x, temperature):
         >>> round(float(exp_t(-1.0, 1.2)), 4)
         0.4019
     """
+    _limits.check("exp_t", _ANY, temperature=temperature)
     x = to_float(x)
-    power = _away_from_zero(1 - ops.cast(temperature, x.dtype))
+    power = _one_minus(temperature, x.dtype)
     return ops.exp(ops.log1p(ops.maximum(power * x, -1.0)) / power)
 
 
-def _away_from_zero(x):
-    return ops.where(ops.abs(x) < _SMALL, _SMALL, x)
+def _one_minus(temperature, dtype):
+    """`1 - temperature`, or a number at the limit of every formula for 0."""
+    if not _limits.is_variable(temperature):
+        power = 1 - temperature
+        return power if abs(power) >= _SMALL else _SMALL
+    power = 1 - ops.cast(temperature, dtype)
+    return ops.where(ops.abs(power) < _SMALL, _SMALL, power)
 
 
 def bi_tempered_logistic(
