@@ -5,6 +5,7 @@ from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss.losses._decoding import decode
+from tfrobustloss.losses._taylor_bounds import class_terms
 
 NAMES = ("a1", "a2", "a3", "b2", "b3", "c")
 
@@ -69,6 +70,32 @@ def to_theta(vector, num_classes):
     # + 0.0 makes a plain zero of -0.0
     theta = [0, 0, 0, 2 * b2, 6 * b3, 24 * c, a1, 0, 2 * (a2 - b2), 6 * (a3 - b3), 0, 0]
     return [float(value) + 0.0 for value in theta]
+
+
+def from_theta(theta, num_classes):
+    """The canonical form of any Taylor loss, equal on one-hot labels up to a constant.
+
+    Args:
+        theta: 12 or 16 numbers.
+        num_classes: Int >= 2.
+
+    Returns:
+        Array of `a1, a2, a3, b2, b3, c`.
+
+    Example:
+        >>> theta = to_theta([-1, 0, 2, 0.5, 0, 3], num_classes=4)
+        >>> [round(x, 6) for x in from_theta(theta, num_classes=4).tolist()]
+        [-1.0, 0.0, 2.0, 0.5, 0.0, 3.0]
+    """
+    theta = np.asarray(theta, "float64")
+    shift = np.polynomial.Polynomial([-theta[0], 1])
+    other, own = (
+        np.polynomial.Polynomial(class_terms(theta, label - theta[1]))(shift).coef
+        for label in (0, 1)
+    )
+    _, b1, b2, b3, c = other / num_classes
+    _, a1, a2, a3, _ = own / num_classes
+    return np.array([a1 - b1, a2, a3, b2, b3, c])
 
 
 def fit(loss, num_classes, order=3, smallest=0.01):

@@ -1,0 +1,384 @@
+"""The trainer against `fit`, against itself in parts and threads, and at its edges."""
+
+import dataclasses
+import functools
+import importlib.util
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.search import networks
+from tfrobustloss import losses
+from tfrobustloss.search import families
+from tfrobustloss.search._layer_kinds import may_be_padded, suits_xla
+from tfrobustloss.search._starts import mixed_precision_twin
+from tfrobustloss.search.trainer import Halving, Trainer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BACKEND = keras.backend.backend()
+pytestmark = pytest.mark.skipif(
+    BACKEND not in ("tensorflow", "jax"), reason="the trainer has no torch programs"
+)
+
+FAMILY = families.generalized_cross_entropy()
+TRAIN, VALIDATION = networks.examples(200), networks.examples(90, seed=1)
+NETWORKS = [
+    networks.dense,
+    networks.penalised,
+    networks.convolutional,
+    networks.batch_norm,
+    networks.dropout,
+    networks.convolutional_with_state,
+    networks.branched,
+    networks.unknown,
+]
+
+
+def make_trainer(model, family=FAMILY, **options):
+    options = {"epochs": 2, "batch_size": 64, "learning_rate": 0.1, **options}
+    data = {"train": TRAIN, "validation": VALIDATION}
+    data = {name: options.pop(name, value) for name, value in data.items()}
+    return Trainer(model, family, **data, **options)
+
+
+@functools.cache
+def dense_trainer(num_threads=1):
+    return make_trainer(networks.dense(), num_threads=num_threads)
+
+
+def fit(model, trainer, vector, seed, epochs, **sgd):
+    """Trains `model` by Keras from where a trainer starts, on the same batches."""
+    for variable, value in zip(
+        model.variables, trainer.initial_values(seed), strict=True
+    ):
+        variable.assign(value)
+    # layers that draw random numbers draw others under XLA
+    draws = len(model.variables) > len(model.weights)
+    jit = draws and suits_xla(model) if BACKEND == "tensorflow" else "auto"
+    optimizer = keras.optimizers.SGD(**{"learning_rate": 0.1, "momentum": 0.9, **sgd})
+    loss = trainer.family.build(vector)
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=jit)
+    images, labels = TRAIN
+    for epoch in range(epochs):
+        order = trainer.batch_order(seed, epoch)
+        model.fit(images[order], labels[order], 64, shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("make", NETWORKS, ids=lambda make: make.__name__)
+def test_the_same_as_fit(make):
+    # 8 steps, two of them of partial batches: far fewer than rounding needs to grow
+    model = make()
+    trainer = make_trainer(model)
+    weights = trainer.weights_after([0.4], seed=3)
+    score = trainer.score([0.4], seed=3)
+    fit(model, trainer, [0.4], 3, epochs=2)
+    for ours, theirs in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+    images, labels = VALIDATION
+    accuracy = model.evaluate(images, labels, verbose=0)[1]
+    assert score.accuracy == pytest.approx(accuracy, abs=1e-6)
+    assert (score.steps, score.diverged, score.stopped) == (8, False, False)
+
+
+def test_the_same_as_fit_at_another_rate_without_momentum():
+    model = networks.dense()
+    trainer = make_trainer(model, momentum=0.0, epochs=1)
+    weights = trainer.weights_after([0.4], seed=3, learning_rate=0.03)
+    fit(model, trainer, [0.4], 3, epochs=1, learning_rate=0.03, momentum=0.0)
+    for ours, theirs in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_one_hot_and_soft_labels():
+    rows = np.eye(networks.CLASSES)[TRAIN[1]]
+    ids = dense_trainer().weights_after([0.4])
+    trainer = make_trainer(
+        networks.dense(),
+        train=(TRAIN[0], rows),
+        validation=(VALIDATION[0], np.eye(networks.CLASSES)[VALIDATION[1]]),
+    )
+    for ours, theirs in zip(trainer.weights_after([0.4]), ids, strict=True):
+        assert ours.shape == theirs.shape
+    # other models, hence other weights, but the same data
+    assert 0.2 < trainer.score([0.4]).accuracy <= 1
+
+
+@pytest.mark.parametrize("make", [networks.dense, networks.convolutional_with_state])
+def test_in_parts_as_in_one_run(make):
+    trainer = make_trainer(make())
+    progress = trainer.begin(seed=2)
+    for steps in (1, 4, None):
+        before = progress.step
+        progress = trainer.advance(progress, [0.6], steps)
+        assert progress.step == (8 if steps is None else before + steps)
+    whole = trainer.weights_after([0.6], seed=2)
+    for ours, theirs in zip(trainer.weights(progress), whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert trainer.accuracy(progress) == trainer.score([0.6], seed=2).accuracy
+    assert trainer.advance(progress, [0.6]).step == 8  # nothing is left
+
+
+def test_no_steps_are_the_initial_weights():
+    trainer = dense_trainer()
+    start = trainer.initial_values(5)
+    for ours, theirs in zip(trainer.weights_after([0.6], 5, 0), start, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_threads_change_nothing():
+    vectors, seeds = np.linspace(0, 1, 7)[:, None], [0, 5]
+    trainer = dense_trainer()
+    threaded = make_trainer(trainer._model, num_threads=4)
+    told = []
+    many = threaded.score_many(
+        vectors, seeds, on_scores=lambda index, scores: told.append((index, scores))
+    )
+    assert sorted(index for index, _ in told) == list(range(7))
+    assert all(many[index] is scores for index, scores in told)
+    for vector, row in zip(vectors, many, strict=True):
+        for seed, score in zip(seeds, row, strict=True):
+            assert score.accuracy == trainer.score(vector, seed).accuracy
+
+
+def test_rates_of_candidates():
+    trainer = dense_trainer()
+    rows = trainer.score_many([[0.4], [0.4]], [1], learning_rates=[0.001, 0.5])
+    for row, rate in zip(rows, (0.001, 0.5), strict=True):
+        expected = trainer.score([0.4], 1, learning_rate=rate)
+        assert row[0].accuracy == expected.accuracy
+
+
+@pytest.mark.parametrize("make", [networks.unbounded, networks.unbounded_convolution])
+def test_a_diverging_run_stops_at_once(make):
+    trainer = make_trainer(make(), families.taylor(12))
+    absolute = np.array(families.taylor(12).initial)
+    wild = 1e37 * absolute
+    rows = trainer.score_many([absolute, wild, absolute])
+    bad = rows[1][0]
+    assert (bad.accuracy, bad.diverged) == (0.0, True)
+    assert 1 <= bad.steps <= 3
+    assert rows[0][0].accuracy == rows[2][0].accuracy > 0.3
+    progress = trainer.advance(trainer.begin(), wild)
+    assert progress.diverged
+    assert progress.step == bad.steps
+    assert trainer.accuracy(progress) == 0
+    assert trainer.advance(progress, absolute).step == bad.steps
+
+
+def test_a_last_step_to_infinity_is_divergence():
+    trainer = make_trainer(networks.unbounded())
+    progress = trainer.advance(trainer.begin(), [0.4], 1, learning_rate=3e38)
+    assert not progress.diverged  # its loss was finite
+    assert trainer.accuracy(progress) == 0
+
+
+@pytest.mark.parametrize("make", [networks.batch_norm, networks.convolutional])
+def test_bfloat16_is_near_float32(make):
+    model = make()
+    exact = make_trainer(model, epochs=4)
+    rough = make_trainer(model, epochs=4, compute_dtype="bfloat16")
+    assert rough._runner._task.model.layers[0].compute_dtype == "bfloat16"
+    one, other = (trainer.weights_after([0.4]) for trainer in (exact, rough))
+    for ours, theirs in zip(one, other, strict=True):
+        assert theirs.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, atol=0.05)
+    difference = exact.score([0.4]).accuracy - rough.score([0.4]).accuracy
+    assert 0.3 < exact.score([0.4]).accuracy
+    assert abs(difference) < 0.08
+
+
+def test_halving_keeps_the_best():
+    model, vectors = networks.dense(), np.linspace(0, 1, 6)[:, None]
+    rates = [0.1, 1e-6, 0.2, 1e-6, 0.3, 1e-6]  # every second one learns nothing
+    options = {"seeds": [0, 1], "learning_rates": rates}
+    plain = make_trainer(model).score_many(vectors, **options)
+    halved = make_trainer(model, halving=Halving(rungs=(0.5,)), num_threads=2)
+    told = []
+    rows = halved.score_many(
+        vectors, **options, on_scores=lambda index, _: told.append(index)
+    )
+    assert sorted(told) == list(range(6))
+    for index, (row, expected) in enumerate(zip(rows, plain, strict=True)):
+        for score, whole in zip(row, expected, strict=True):
+            assert score.stopped == (index % 2 == 1)
+            assert score.steps == (4 if score.stopped else 8)
+            if not score.stopped:
+                assert score.accuracy == whole.accuracy
+
+
+def test_one_program_for_everything():
+    traces = []
+
+    def function(y_true, y_pred, vector):
+        traces.append(1)
+        return FAMILY.function(y_true, y_pred, vector)
+
+    trainer = make_trainer(
+        networks.dense(), dataclasses.replace(FAMILY, function=function)
+    )
+    trainer.score([0.4])
+    before = len(traces)
+    trainer.score([0.7], seed=1, learning_rate=0.2)
+    trainer.score_many([[0.1], [0.2]], seeds=[0, 2])
+    trainer.advance(trainer.begin(1), [0.3], 3)
+    assert len(traces) == before
+
+
+def test_nothing_outside_is_disturbed():
+    model = networks.dropout()
+    before = [keras.ops.convert_to_numpy(v.value) for v in model.variables]
+    states = random.getstate(), np.random.get_state()[1].copy()
+    trainer = make_trainer(model, epochs=1)
+    trainer.score_many([[0.4], [0.5]], seeds=[0, 1])
+    assert random.getstate() == states[0]
+    np.testing.assert_array_equal(np.random.get_state()[1], states[1])
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable.value), value)
+
+
+def test_seeds_start_anew_and_repeat():
+    trainers = [make_trainer(networks.network(seed=7)) for _ in range(2)]
+    first, again = (trainer.initial_values(4)[0] for trainer in trainers)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - trainers[0].initial_values(5)[0]).max() > 0.1
+    assert sorted(trainers[0].batch_order(4)) == list(range(200))
+    assert (trainers[0].batch_order(4) != trainers[0].batch_order(4, 1)).any()
+
+
+def test_frozen_weights_stay():
+    model = networks.dense()
+    model.layers[1].trainable = False
+    given = model.get_weights()
+    trainer = make_trainer(model, epochs=1)
+    weights = trainer.weights_after([0.4], seed=1)
+    np.testing.assert_array_equal(weights[0], given[0])
+    assert np.abs(weights[2] - given[2]).max() > 0.01
+
+
+def test_a_function_of_the_seed_in_place_of_a_model():
+    def build(seed):
+        return networks.network(seed=seed)
+
+    trainer = make_trainer(build, epochs=1)
+    for seed in (0, 3):
+        kernel = build(seed).get_weights()[0]
+        np.testing.assert_array_equal(trainer.initial_values(seed)[0], kernel)
+    assert trainer.score([0.4], seed=3).steps == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "xla", "padded"),
+    [
+        (networks.dense, True, True),
+        (networks.penalised, True, True),
+        (networks.branched, True, True),
+        (networks.batch_norm, True, False),
+        (networks.dropout, True, False),
+        (networks.convolutional, False, False),
+        (networks.unknown, False, False),
+    ],
+)
+def test_kinds_of_networks(make, xla, padded):
+    model = make()
+    assert (suits_xla(model), may_be_padded(model)) == (xla, padded)
+    nested = keras.Sequential([keras.Input(networks.SHAPE), model])
+    assert (suits_xla(nested), may_be_padded(nested)) == (xla, padded)
+
+
+def test_operations_between_layers_are_not_known():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.ops.square(keras.layers.Dense(3)(inputs)))
+    assert not suits_xla(model)
+
+
+def test_a_twin_in_mixed_precision_keeps_statistics():
+    normalization = keras.layers.Normalization()
+    normalization.adapt(TRAIN[0])
+    model = networks.network(normalization)
+    twin = mixed_precision_twin(model)
+    expected, found = (one.predict(TRAIN[0], verbose=0) for one in (model, twin))
+    np.testing.assert_allclose(expected, found, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "`epochs`.*epochs=0"),
+        ({"momentum": 1.0}, r"`momentum`.*momentum=1\.0"),
+        ({"compute_dtype": "float16"}, "`compute_dtype`.*'float16'"),
+        ({"train": (TRAIN[0], TRAIN[1][:-1])}, r"`train`.*\[199, 200\]"),
+        ({"validation": (TRAIN[0][:0], TRAIN[1][:0])}, r"`validation`.*\[0\]"),
+    ],
+)
+def test_settings_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(networks.dense(), **options)
+
+
+def test_a_model_without_weights_yet():
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="`model` must be built"):
+        make_trainer(model)
+
+
+def test_arguments_are_checked():
+    trainer = dense_trainer()
+    with pytest.raises(ValueError, match=r"`vector` must be 1 numbers: q.*0\.5"):
+        trainer.score([0.1, 0.5])
+    with pytest.raises(ValueError, match="`seed`.*seed=-1"):
+        trainer.score([0.1], seed=-1)
+    with pytest.raises(ValueError, match="`learning_rates` must be 2 numbers"):
+        trainer.score_many([[0.1], [0.2]], learning_rates=[0.1])
+    with pytest.raises(ValueError, match=r"`rungs` must be increasing.*0\.2"):
+        Halving(rungs=(0.4, 0.2))
+    with pytest.raises(ValueError, match=r"`rungs`.*rungs=1\.5"):
+        Halving(rungs=(1.5,))
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="chunks are for JAX")
+@pytest.mark.parametrize("make", [networks.dense, networks.dropout])
+def test_a_chunk_is_its_candidates(make):
+    model, vectors = make(), np.linspace(0, 1, 5)[:, None]
+    halving = Halving(rungs=(0.25, 0.5))
+    rows = make_trainer(model, chunk_size=3).score_many(vectors, [0, 1])
+    halved = make_trainer(model, chunk_size=3, halving=halving)
+    serial = make_trainer(model, chunk_size=1)
+    for vector, row in zip(vectors, rows, strict=True):
+        for seed, score in enumerate(row):
+            # one row of 90 may be decided by rounding
+            expected = serial.score(vector, seed).accuracy
+            assert score.accuracy == pytest.approx(expected, abs=0.012)
+    finished = [
+        (score.accuracy, row[seed].accuracy)
+        for scores, row in zip(halved.score_many(vectors, [0, 1]), rows, strict=True)
+        for seed, score in enumerate(scores)
+        if not score.stopped
+    ]
+    assert len(finished) == 4  # of 5, 3 and then 2 go on, with 2 seeds each
+    assert all(one == other for one, other in finished)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="this file runs on JAX already")
+def test_on_jax():
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    names = "fit or chunk or diverging or halving or parts or program"
+    command = [sys.executable, "-m", "pytest", "-q", __file__, "-k", names]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def test_every_family_trains():
+    for family in (families.canonical_taylor(3), families.bi_tempered_logistic()):
+        score = make_trainer(networks.dense(), family, epochs=1).score(family.initial)
+        assert score.accuracy > 0.3
+        assert isinstance(family.build(family.initial), losses.FunctionLoss)
