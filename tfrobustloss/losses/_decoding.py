@@ -45,7 +45,9 @@ class Prediction:
         if from_logits:
             shifted = y_pred - ops.stop_gradient(row_max(y_pred))
             self.scores = ops.maximum(shifted, _LOWEST_LOG)
-            self._log_sum = ops.log(ops.sum(ops.exp(self.scores), axis=-1))
+            self._exp = ops.exp(self.scores)
+            self._sum = ops.sum(self._exp, axis=-1)
+            self._log_sum = ops.log(self._sum)
         else:
             clipped = ops.clip(y_pred, SMALLEST_PROBABILITY, 1.0)
             self.scores = ops.log(y_pred + ops.stop_gradient(clipped - y_pred))
@@ -59,7 +61,15 @@ class Prediction:
 
     def probabilities(self):
         """Probabilities, shape `(..., classes)`; given ones as they came."""
-        return ops.exp(self.log()) if self._given is None else self._given
+        if self._given is None:
+            return self._exp / ops.expand_dims(self._sum, -1)
+        return self._given
+
+    def entropy(self):
+        """Entropy in nats, shape `(...)`."""
+        if self._log_sum is None:
+            return -ops.sum(ops.exp(self.scores) * self.scores, axis=-1)
+        return self._log_sum - ops.sum(self._exp * self.scores, axis=-1) / self._sum
 
     def max_log(self):
         """Logarithm of the largest probability, shape `(...)`."""

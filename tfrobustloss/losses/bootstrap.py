@@ -1,7 +1,6 @@
 """Bootstrapping: the target is partly the model's own opinion (Reed et al. 2014)."""
 
 import keras
-from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss.losses._base import FunctionLoss
@@ -42,9 +41,7 @@ def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
     """
     _limits.check("soft_bootstrap", _LIMITS, beta=beta)
     labels, prediction = decode(y_true, y_pred, from_logits)
-    log_p = prediction.log()
-    entropy = -ops.sum(ops.exp(log_p) * log_p, axis=-1)
-    return (1 - beta) * entropy - beta * prediction.pick_log(labels)
+    return (1 - beta) * prediction.entropy() - beta * prediction.pick_log(labels)
 
 
 def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
