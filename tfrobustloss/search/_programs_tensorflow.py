@@ -55,7 +55,9 @@ class Programs:
             )
         ]
         step = tf.TensorSpec((), "int32")
-        compiled = tf.function(self._loop, jit_compile=task.one_program or None)
+        compiled = tf.function(
+            self._loop, jit_compile=task.one_program or None, autograph=False
+        )
         self._train = compiled.get_concrete_function(
             step,
             tf.TensorSpec((), "bool"),
@@ -65,7 +67,8 @@ class Programs:
             tf.TensorSpec((total_steps, task.batch_size), "int32"),
             step,
         )
-        compiled = tf.function(self._validate, jit_compile=task.one_program or None)
+        # validation runs once: compiling it by XLA would take longer than it saves
+        compiled = tf.function(self._validate, autograph=False)
         self._evaluate = compiled.get_concrete_function(specs[0], specs[2])
 
     def order(self, order):
@@ -134,7 +137,7 @@ class Programs:
             return moved, velocity
 
         if not self._task.one_program:
-            update = tf.function(update, jit_compile=True)
+            update = tf.function(update, jit_compile=True, autograph=False)
 
         def body(step, finite, trainable, velocity, others):
             loss, gradients, others = self._gradients(
