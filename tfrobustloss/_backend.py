@@ -58,10 +58,7 @@ def with_gradient(function):
 
 
 def compiled(function, xla=False):
-    """`function` as a compiled program: `tf.function` or `jax.jit`; itself on torch.
-
-    `xla` asks TensorFlow for XLA, which JAX always uses.
-    """
+    """`function` as `tf.function` (with XLA) or `jax.jit`; itself on torch."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -6,7 +6,6 @@ from keras import ops
 
 from tfrobustloss import _backend
 from tfrobustloss.testing._harness import (
-    Variants,
     activate,
     both_kinds,
     examples,
@@ -25,6 +24,7 @@ from tfrobustloss.testing._harness import (
     to_numpy,
     with_options,
 )
+from tfrobustloss.testing._variants import Variants
 
 
 @promise
