@@ -7,7 +7,6 @@ itself is not needed.
 
 from tfrobustloss.testing._claims import check_traits
 from tfrobustloss.testing._harness import LossCheckError, LossTraits
-from tfrobustloss.testing._oracles import ORACLE_CHECKS, OracleCheckError, check_oracle
 from tfrobustloss.testing._programs import (
     check_edges,
     check_graph,
@@ -65,10 +64,7 @@ __all__ = [
     "LOSS_CHECKS",
     "LossCheckError",
     "LossTraits",
-    "ORACLE_CHECKS",
-    "OracleCheckError",
     "check_loss",
-    "check_oracle",
     *(check.__name__ for check in LOSS_CHECKS),
 ]
 
