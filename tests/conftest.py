@@ -12,6 +12,9 @@ import pytest  # noqa: E402
 _KNOWN_WARNINGS = [
     # TensorFlow's tensors, each time Keras makes a numpy array of one
     "__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    # Keras Tuner's `synchronized`, at every call of an oracle
+    "currentThread:DeprecationWarning",
+    "getName:DeprecationWarning",
 ]
 
 

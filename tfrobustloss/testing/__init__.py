@@ -7,6 +7,7 @@ itself is not needed.
 
 from tfrobustloss.testing._claims import check_traits
 from tfrobustloss.testing._harness import LossCheckError, LossTraits
+from tfrobustloss.testing._oracles import ORACLE_CHECKS, OracleCheckError, check_oracle
 from tfrobustloss.testing._programs import (
     check_edges,
     check_graph,
@@ -64,7 +65,10 @@ __all__ = [
     "LOSS_CHECKS",
     "LossCheckError",
     "LossTraits",
+    "ORACLE_CHECKS",
+    "OracleCheckError",
     "check_loss",
+    "check_oracle",
     *(check.__name__ for check in LOSS_CHECKS),
 ]
 

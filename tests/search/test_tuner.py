@@ -1,0 +1,199 @@
+"""`CMAES` with models and with plain functions."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+from tfrobustloss.search import CMAES
+
+
+class Square(CMAES):
+    """No model: the distance to (0.3, 0.3)."""
+
+    calls = 0
+
+    def run_trial(self, trial, **fit_kwargs):
+        type(self).calls += 1
+        hp = trial.hyperparameters
+        return (hp.get("x") - 0.3) ** 2 + (hp.get("y") - 0.3) ** 2
+
+
+def plane():
+    space = keras_tuner.HyperParameters()
+    space.Float("x", 0, 1)
+    space.Float("y", 0, 1)
+    return space
+
+
+def values_of(tuner):
+    trials = tuner.oracle.trials
+    return [trials[i].hyperparameters.values for i in sorted(trials)]
+
+
+def build(hp):
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(hp.Int("units", 2, 8)), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    rate = hp.Float("rate", 1e-4, 1.0, sampling="log")
+    model.compile(optimizer=keras.optimizers.SGD(rate), loss="mse")
+    return model
+
+
+def line():
+    x = np.linspace(-1, 1, 16, dtype="float32")[:, None]
+    return x, 2 * x
+
+
+def test_a_model(tmp_path):
+    tuner = CMAES(
+        build,
+        objective="val_loss",
+        max_trials=7,
+        population_size=3,
+        executions_per_trial=2,
+        directory=tmp_path,
+    )
+    x, y = line()
+    tuner.search(x, y, validation_data=(x, y), epochs=2, verbose=0)
+    trials = tuner.oracle.get_best_trials(7)
+    assert [trial.status for trial in trials].count("COMPLETED") >= 5
+    best = tuner.get_best_hyperparameters()[0].values
+    assert set(best) == {"units", "rate"}
+    assert type(best["units"]) is int
+    model = tuner.get_best_models()[0]
+    assert model.evaluate(x, y, verbose=0) <= trials[0].score * 1.5
+
+
+def test_a_choice_is_refused_before_anything_is_trained(tmp_path):
+    def with_choice(hp):
+        hp.Choice("activation", ["relu", "tanh"])
+        return build(hp)
+
+    options = {"objective": "val_loss", "directory": tmp_path}
+    with pytest.raises(ValueError, match="Choice 'activation'.*hold="):
+        CMAES(with_choice, **options)
+    tuner = CMAES(with_choice, hold={"activation": "tanh"}, overwrite=True, **options)
+    trial = tuner.oracle.create_trial("tuner0")
+    assert trial.hyperparameters.values["activation"] == "tanh"
+    tuner.oracle.close()
+
+
+def test_nothing_to_search_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="no `Float` or `Int`.*`hyperparameters="):
+        Square(directory=tmp_path)
+
+
+def test_a_model_that_cannot_be_built_ends_the_search(tmp_path, capfd):
+    builds = []
+
+    def broken(hp):
+        builds.append(hp.Float("x", 0, 1))
+        if len(builds) > 1:
+            raise RuntimeError("no such layer")
+
+    tuner = CMAES(broken, "val_loss", population_size=3, directory=tmp_path)
+    with pytest.raises(RuntimeError, match="6 trials in a row(.|\n)*no such layer"):
+        tuner.search(verbose=0)
+    assert len(builds) == 1 + 6
+
+
+def test_what_only_fit_asks_for_is_an_error(tmp_path):
+    class Late(keras_tuner.HyperModel):
+        def build(self, hp):
+            return build(hp)
+
+        def fit(self, hp, model, *args, **kwargs):
+            hp.Int("batch_size", 4, 16)
+            return model.fit(*args, **kwargs)
+
+    tuner = CMAES(Late(), "val_loss", directory=tmp_path)
+    x, y = line()
+    with pytest.raises(RuntimeError, match=r"\['batch_size'\] appeared after"):
+        tuner.search(x, y, validation_data=(x, y), verbose=0)
+
+
+def test_the_same_command_goes_on(tmp_path):
+    class Interrupted(Square):
+        def run_trial(self, trial, **fit_kwargs):
+            if trial.trial_id == "13" and self.stops:
+                raise KeyboardInterrupt
+            return super().run_trial(trial)
+
+    options = {"max_trials": 30, "hyperparameters": plane(), "population_size": 4}
+    whole = Square(directory=tmp_path / "whole", **options)
+    whole.search(verbose=0)
+    Interrupted.stops, Interrupted.calls = True, 0
+    first = Interrupted(directory=tmp_path / "parts", **options)
+    with pytest.raises(KeyboardInterrupt):
+        first.search(verbose=0)
+    Interrupted.stops = False
+    first.search(verbose=0)  # the same object goes on,
+    assert values_of(first) == values_of(whole)
+    again = Interrupted(directory=tmp_path / "parts", **options)
+    again.search(verbose=0)  # and a new one finds nothing left to do
+    assert values_of(again) == values_of(whole)
+    assert Interrupted.calls == 30
+
+
+def test_a_torn_tuner_file_does_no_harm(tmp_path):
+    options = {"max_trials": 6, "hyperparameters": plane(), "directory": tmp_path}
+    Square(**options).search(verbose=0)
+    (tmp_path / "untitled_project" / "tuner0.json").write_text("")
+    with pytest.warns(UserWarning, match="tuner0.json is left out"):
+        tuner = Square(**options)
+    assert len(tuner.oracle.trials) == 6
+
+
+def test_overwrite_begins_again(tmp_path):
+    options = {"max_trials": 6, "hyperparameters": plane(), "directory": tmp_path}
+    Square(**options).search(verbose=0)
+    Square.calls = 0
+    Square(overwrite=True, **{**options, "seed": 4}).search(verbose=0)
+    assert Square.calls == 6
+
+
+def test_a_second_process_in_the_same_folder_is_refused(tmp_path):
+    options = {"max_trials": 6, "hyperparameters": plane(), "directory": tmp_path}
+    one = Square(**options)
+    one.oracle.create_trial("tuner0")
+    with pytest.raises(RuntimeError, match="no other search has open"):
+        Square(**options).search(verbose=0)
+    one.oracle.close()
+
+
+SCRIPT = """
+import sys, keras_tuner
+from tfrobustloss.search import CMAES
+class Square(CMAES):
+    def run_trial(self, trial, **fit_kwargs):
+        print("trial", trial.trial_id, flush=True)
+        return sum((v - 0.3) ** 2 for v in trial.hyperparameters.values.values())
+space = keras_tuner.HyperParameters()
+space.Float("x", 0, 1), space.Float("y", 0, 1)
+tuner = Square(max_trials=30, population_size=4, hyperparameters=space,
+               directory=sys.argv[1])
+tuner.search(verbose=0)
+"""
+
+
+def test_a_kill_changes_nothing(tmp_path):
+    options = {"max_trials": 30, "hyperparameters": plane(), "population_size": 4}
+    whole = Square(directory=tmp_path / "whole", **options)
+    whole.search(verbose=0)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for text in process.stdout:
+            if text.startswith("trial 17"):
+                process.send_signal(signal.SIGKILL)
+    resumed = Square(directory=tmp_path / "killed", **options)
+    assert 0 < len(resumed.oracle.trials) < 30
+    resumed.search(verbose=0)
+    assert values_of(resumed) == values_of(whole)
+    journal = (tmp_path / "killed" / "untitled_project" / "cma.jsonl").read_text()
+    assert len([json.loads(text) for text in journal.splitlines()]) == 31
