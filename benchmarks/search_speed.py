@@ -144,11 +144,12 @@ def ways(name, data, count, populations):
             build(), family, train, validation, epochs=EPOCHS, **options
         )
 
-    def make_warm(
-        **options,
-    ):  # a run that stops at once compiles what a whole one needs
+    wild = 1e38 * start  # the loss of the first batch overflows
+
+    def make_warm(**options):
+        """A trainer whose programs are compiled, by a run that stops at once."""
         made = make(**options)
-        made.score_many([1e30 * start] * options.get("chunk_size", 1))
+        made.score_many([wild] * options.get("chunk_size", 1))
         made.accuracy(made.begin())
         return made
 
@@ -157,7 +158,7 @@ def ways(name, data, count, populations):
         STOCK: (lambda: fit(build(), family.build(start), train, validation), 1),
         FIRST: (lambda: make().score(start), 1),
         MANY: (lambda: plain.score_many(vectors[:count]), count),
-        DIVERGING: (lambda: plain.score(1e30 * start), 1),
+        DIVERGING: (lambda: plain.score(wild), 1),
     }
     if name == "cnn4":
         rough = make_warm(compute_dtype="bfloat16")
