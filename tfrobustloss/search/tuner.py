@@ -136,6 +136,8 @@ class CMAES(keras_tuner.Tuner):
             self.oracle = _service.SearchClient(oracle)
             self.oracle.multi_worker, self.oracle.should_report = multi_worker
         else:
+            if oracle.is_stored() and not oracle.trials:
+                oracle.reload()  # another role's, or killed before it had a tuner file
             oracle.check_space()
         self._role = role
         self._signs_every = lease_seconds / 10

@@ -1,0 +1,206 @@
+"""One search by several processes on this machine, which are killed and stopped."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import time
+
+import keras_tuner
+import pytest
+
+from tfrobustloss.search import CMAES, _service
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.search.test_distributed"])
+TRIALS = 32
+
+
+class Slow(CMAES):
+    """The distance to (0.3, 0.3), which may take long, or for ever."""
+
+    stuck_from = None  # the first trial of this number or later never ends
+    error = None
+
+    def run_trial(self, trial, **fit_kwargs):
+        if self.error:
+            raise RuntimeError(self.error)
+        if self.stuck_from is not None and int(trial.trial_id) >= self.stuck_from:
+            self.note("stuck", trial.trial_id)
+            while not os.path.exists(self.path("freed")):
+                time.sleep(0.02)
+        time.sleep(0.04)
+        self.note("done", trial.trial_id)
+        values = trial.hyperparameters.values
+        return sum((value - 0.3) ** 2 for value in values.values())
+
+    def path(self, name):
+        return os.path.join(self.project_dir, f"{name}-{self.tuner_id}")
+
+    def note(self, name, text):
+        with open(self.path(name), "a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+
+
+def tuner_in(folder, **options):
+    space = keras_tuner.HyperParameters()
+    space.Float("x", 0, 1)
+    space.Float("y", 0, 1)
+    return Slow(
+        hyperparameters=space,
+        directory=str(folder),
+        project_name="p",
+        **{"max_trials": TRIALS, "population_size": 8, "lease_seconds": 1, **options},
+    )
+
+
+def play(role, port, folder, stuck_from=None, error=None, **options):
+    """What one process does."""
+    os.environ["KERASTUNER_TUNER_ID"] = role
+    os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
+    _service.PATIENCE_SECONDS = 30.0
+    tuner = tuner_in(folder, **options)
+    tuner.stuck_from, tuner.error = stuck_from, error
+    tuner.search(verbose=0)
+    best = tuner.get_best_hyperparameters()[0].values
+    tuner.note("best", json.dumps(best))
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Function that starts a process with a role; those left are ended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+
+    def function(role, **options):
+        arguments = (role, port, str(tmp_path))
+        process = PROCESSES.Process(target=play, args=arguments, kwargs=options)
+        process.start()
+        started.append(process)
+        return process
+
+    yield function
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+    return found
+
+
+def told(folder):
+    path = folder / "p" / "cma.jsonl"
+    return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
+
+
+def records(tuner):
+    trials = sorted(tuner.oracle.trials.values(), key=lambda trial: trial.trial_id)
+    return [(t.trial_id, t.status, t.score, t.hyperparameters.values) for t in trials]
+
+
+def test_killed_stopped_and_restarted(start, tmp_path):
+    chief = start("chief")
+    killed = start("worker-killed", stuck_from=5)
+    stopped = start("worker-stopped", stuck_from=8)
+    workers = [start("worker-a"), start("worker-b")]
+    project = tmp_path / "p"
+
+    wait_for((project / "stuck-worker-killed").exists)
+    killed.kill()
+    wait_for((project / "stuck-worker-stopped").exists)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    wait_for(lambda: told(tmp_path) >= 18)
+    chief.kill()
+    chief.join()
+    time.sleep(0.5)
+    chief = start("chief")
+    wait_for(lambda: told(tmp_path) == TRIALS)
+    (project / "freed-worker-stopped").touch()
+    os.kill(stopped.pid, signal.SIGCONT)  # with a result that comes too late
+    for process in [*workers, stopped, chief]:
+        process.join(60)
+        assert process.exitcode == 0
+
+    serial = tuner_in(tmp_path / "serial")
+    serial.search(verbose=0)
+    shared = tuner_in(tmp_path)
+    assert records(shared) == records(serial)
+    assert told(tmp_path) == TRIALS
+    late = (project / "stuck-worker-stopped").read_text().split()[0]
+    done_by = [p.name for p in project.glob("done-*") if late in p.read_text().split()]
+    assert sorted(done_by)[-1] == "done-worker-stopped"
+    assert len(done_by) == 2
+    best = json.loads((project / "best-worker-a").read_text())
+    assert best == serial.get_best_hyperparameters()[0].values
+
+
+def test_where_nothing_works_everybody_ends(start):
+    processes = [start(role, error="no such layer") for role in ("chief", "worker-a")]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 1
+
+
+def test_what_a_worker_tells_of_a_failed_trial(start, tmp_path):
+    processes = [
+        start(role, error="no such layer", max_trials=2) for role in ("chief", "worker")
+    ]
+    for process in processes:
+        process.join(60)
+    trial = tuner_in(tmp_path, max_trials=2).oracle.trials["0"]
+    assert trial.status == "FAILED"
+    assert "no such layer" in trial.message
+
+
+def test_roles(monkeypatch):
+    for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"):
+        monkeypatch.setenv(f"KERASTUNER_{name}", "")
+        monkeypatch.delenv(f"KERASTUNER_{name}")
+    assert _service.role() is None
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
+    assert _service.role() == "chief"
+    assert os.environ["KERASTUNER_ORACLE_IP"] == "127.0.0.1"
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker-1")
+    assert _service.role() == "worker"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "10.0.0.5", "chief.example.org"])
+def test_an_open_port_warns(host, monkeypatch):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", host)
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
+    with pytest.warns(UserWarning, match="no password"):
+        _service._warn_if_open(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_this_machine_does_not(host):
+    _service._warn_if_open(host)
+
+
+def test_a_port_that_is_taken(monkeypatch, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+        monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+        with pytest.raises(OSError, match="cannot listen.*ORACLE_PORT"):
+            tuner_in(tmp_path).search(verbose=0)
+
+
+def test_a_worker_without_a_chief_gives_up(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker")
+    monkeypatch.setattr(_service, "PATIENCE_SECONDS", 0.3)
+    with pytest.raises(ConnectionError, match="no chief at 127.0.0.1:1"):
+        tuner_in(tmp_path).search(verbose=0)
