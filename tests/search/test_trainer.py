@@ -382,33 +382,3 @@ def test_every_family_trains():
         score = make_trainer(networks.dense(), family, epochs=1).score(family.initial)
         assert score.accuracy > 0.3
         assert isinstance(family.build(family.initial), losses.FunctionLoss)
-
-
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="the gradient is TensorFlow's")
-@pytest.mark.parametrize(
-    ("shape", "size", "strides", "padding"),
-    [
-        ((4, 6, 6, 3), 2, 2, "VALID"),
-        ((4, 6, 9, 3), (2, 3), (2, 3), "SAME"),
-        ((4, 7, 7, 3), 2, 2, "VALID"),  # not whole windows: TensorFlow's own
-        ((4, 6, 6, 3), 3, 2, "SAME"),  # windows that overlap: likewise
-    ],
-)
-def test_the_quick_gradient_of_pooling(shape, size, strides, padding):
-    import tensorflow as tf
-
-    from tfrobustloss.search._pooling_tensorflow import gradients
-
-    # few different values, so that most windows have several largest ones
-    inputs = np.random.default_rng(0).integers(4, size=shape).astype("float32")
-
-    def total(inputs):
-        return tf.reduce_sum(tf.nn.max_pool2d(inputs * 1, size, strides, padding) ** 2)
-
-    @tf.function(autograph=False)
-    def both(inputs):
-        _, (ours,) = gradients(lambda: (total(inputs),), [inputs])
-        return ours, tf.gradients(total(inputs), [inputs])[0]
-
-    ours, expected = both(inputs)
-    np.testing.assert_array_equal(ours, expected)

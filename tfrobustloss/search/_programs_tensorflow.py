@@ -9,8 +9,6 @@ XLA for the update of the weights alone.
 import dataclasses
 from typing import Any
 
-from tfrobustloss.search import _pooling_tensorflow
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -166,11 +164,12 @@ class Programs:
             batch = tf.nest.map_structure(
                 lambda values: tf.gather(values, rows), self._train_data
             )
-
-            def compute_loss():
-                return task.batch_loss(trainable, others, vector, batch, weights)
-
-            (loss, after), gradients = self._differentiate(compute_loss, trainable)
+            with tf.GradientTape() as tape:
+                tape.watch(trainable)
+                loss, after = task.batch_loss(trainable, others, vector, batch, weights)
+            gradients = tape.gradient(
+                loss, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
             return loss, gradients, after
 
         if not task.remainder:
@@ -183,18 +182,6 @@ class Programs:
         return tf.cond(
             task.is_partial(step), lambda: compute(task.remainder), lambda: compute()
         )
-
-    def _differentiate(self, compute, variables):
-        """What `compute()` returns, and the gradients of the first thing in it."""
-        import tensorflow as tf
-
-        if not self._task.one_program:
-            return _pooling_tensorflow.gradients(compute, variables)
-        with tf.GradientTape() as tape:
-            tape.watch(variables)
-            results = compute()
-        zero = tf.UnconnectedGradients.ZERO
-        return results, tape.gradient(results[0], variables, unconnected_gradients=zero)
 
     def _validate(self, trainable, others):
         import tensorflow as tf
