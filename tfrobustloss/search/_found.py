@@ -1,0 +1,48 @@
+"""Which loss a search found: the best of a few when all is drawn anew."""
+
+import math
+
+import numpy as np
+
+from tfrobustloss.search import canonical
+
+_NUM_BEST = 3  # candidates that are scored anew beside the mean
+
+
+def choose(fitness, mean, told, first_draw, seeds):
+    """Scores the distribution's mean and the best candidates with fresh seeds.
+
+    Args:
+        fitness: `Fitness`.
+        mean: Vector.
+        told: `CmaSearch.history()`.
+        first_draw: Index of the noise of the first seed; those of others follow.
+        seeds: Sequence of ints, of initial weights and orders of batches.
+
+    Returns:
+        Dict, as `TaylorLossSearch.best` says.
+    """
+    finite = (record for record in told if math.isfinite(record.value))
+    # of equally good candidates the latest, from the narrowest distribution
+    ranked = sorted(finite, key=lambda one: (-one.value, -one.id))[:_NUM_BEST]
+    names = ["mean", *(f"candidate {one.id}" for one in ranked)]
+    vectors = [mean, *(one.x for one in ranked)]
+    accuracy = np.array(
+        [
+            fitness.score(vectors, [seed], first_draw + index)
+            for index, seed in enumerate(seeds)
+        ]
+    )
+    accuracy[np.isnan(accuracy)] = 0.0  # diverged with that seed
+    means = accuracy.mean(axis=0)
+    chosen = int(means.argmax())
+    theta = fitness.form.theta(vectors[chosen])
+    vector = fitness.form.coefficients(vectors[chosen])
+    return {
+        "theta": theta,
+        "coefficients": dict(zip(canonical.NAMES, vector.tolist(), strict=True)),
+        "accuracy": float(means[chosen]),
+        "chosen": names[chosen],
+        "candidates": dict(zip(names, means.tolist(), strict=True)),
+        "seeds": list(seeds),
+    }

@@ -1,0 +1,111 @@
+"""The settings beside a journal, and the preset of what a search found."""
+
+import datetime
+import hashlib
+import json
+import os
+
+from tfrobustloss import _environment, _files, _limits, presets
+from tfrobustloss.search.cma import CmaSearch
+
+
+def settings_path(journal):
+    """Where the settings of a journal are kept."""
+    return f"{os.fspath(journal)}.settings.json"
+
+
+def check_or_write_settings(journal, settings):
+    """Keeps the settings of a new journal; raises if an old one had others.
+
+    Args:
+        journal: Path of the journal.
+        settings: Dict of plain JSON values.
+
+    Raises:
+        ValueError: The journal is of a search with other settings, or its settings
+            are gone.
+    """
+    path = settings_path(journal)
+    settings = json.loads(json.dumps(settings))
+    begun = os.path.exists(journal) and os.path.getsize(journal) > 0
+    if not begun:
+        _files.write(path, f"{json.dumps(settings, indent=1)}\n".encode())
+        return
+    try:
+        with open(path, encoding="utf-8") as file:
+            recorded = json.load(file)
+    except (OSError, ValueError) as problem:
+        constraint = f"a journal with its settings in {path}"
+        raise ValueError(
+            _limits.error("search", "journal", constraint, journal, f"{problem}.")
+        ) from None
+    for name in dict.fromkeys([*settings, *recorded]):
+        if settings.get(name) != recorded.get(name):
+            constraint = f"new, or of a search with {name}={settings.get(name)!r}"
+            hint = (
+                f"That one has {name}={recorded.get(name)!r}. Give the same options "
+                "to go on with it, or another journal to begin anew."
+            )
+            raise ValueError(
+                _limits.error("search", "journal", constraint, journal, hint)
+            )
+
+
+def open_journal(journal, settings, *arguments, **options):
+    """A `CmaSearch` whose journal is of these settings.
+
+    Args:
+        journal: Path of the journal, or None.
+        settings: Dict of plain JSON values that decide the values of candidates.
+        *arguments: Of `CmaSearch`.
+        **options: Of `CmaSearch`.
+
+    Raises:
+        ValueError: The journal is of a search with other settings.
+    """
+    if journal is not None:
+        _files.check_writable("journal", journal)
+        check_or_write_settings(journal, settings)
+    return CmaSearch(*arguments, journal=journal, **options)
+
+
+def preset(search, found):
+    """The record of a search, as `tfrobustloss.presets.load_preset` reads it.
+
+    Args:
+        search: A `TaylorLossSearch`.
+        found: What its `best` returns.
+
+    Returns:
+        Dict of plain JSON values.
+    """
+    return {
+        "format": presets.FORMAT,
+        "theta": found["theta"],
+        "coefficients": found["coefficients"],
+        "fitness": {
+            "fresh": found["accuracy"],
+            "fresh_by_candidate": found["candidates"],
+            "best_in_search": search.history()[-1]["best_so_far"],
+        },
+        "generations": search.generation,
+        "seeds": {**search.seeds, "fresh": found["seeds"]},
+        "settings": search.settings,
+        "realized_noise_rate": [
+            task.realized_rate(search.seeds["first"]) for task in search.tasks
+        ],
+        "journal": _hash(search.journal),
+        "versions": _environment.versions(),
+        "hardware": _environment.hardware(),
+        "written": datetime.datetime.now(datetime.timezone.utc).isoformat(
+            timespec="seconds"
+        ),
+    }
+
+
+def _hash(journal):
+    if journal is None:
+        return None
+    with open(journal, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return {"file": os.path.basename(journal), "sha256": digest}
