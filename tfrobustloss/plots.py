@@ -4,8 +4,9 @@ import io
 import os
 
 import numpy as np
+from keras import ops
 
-from tfrobustloss import _limits
+from tfrobustloss import _limits, losses
 
 
 def check_format(path):
@@ -77,6 +78,80 @@ def accuracy_curves(record, path="accuracy.png"):
     picture = io.BytesIO()
     figure.savefig(picture, format=_ending(path))
     return picture.getvalue()
+
+
+def search_progress(history, theta, num_classes, path="search.png"):
+    """How a search went, and the loss it found beside hand-made ones.
+
+    Left, accuracy on the clean validation data per generation. Right, loss over the
+    probability of the label, the rest shared by the other classes alike; each loss
+    minus its value where the label has probability 1.
+
+    Args:
+        history: What `TaylorLossSearch.history` returns.
+        theta: Parameters of the `TaylorLoss` that was found.
+        num_classes: Int >= 2.
+        path: Path the picture is for; its ending is its format. Nothing is written.
+
+    Returns:
+        The picture's bytes.
+
+    Raises:
+        ValueError: Matplotlib has no such format.
+        ImportError: Matplotlib is not installed.
+    """
+    check_format(path)
+    from matplotlib import ticker
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    generations = [one["generation"] for one in history]
+    for index, name in enumerate(("best", "median", "mean")):
+        values = [np.nan if one[name] is None else 100 * one[name] for one in history]
+        marker = "o" if len(values) == 1 else None
+        left.plot(generations, values, label=name, color=f"C{index}", marker=marker)
+    left.set_xlabel("generation")
+    left.set_ylabel("accuracy on clean validation data, %")
+    left.set_title("Candidates of a generation")
+    left.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    left.legend(frameon=False)
+    p, curves = _curves(theta, num_classes)
+    for index, (name, values) in enumerate(curves.items()):
+        style = {"linewidth": 2.5} if index == 0 else {"linestyle": "--"}
+        right.plot(p, values, label=name, color=f"C{index}", **style)
+    shown = [values for name, values in curves.items() if name != "cross-entropy"]
+    low, high = np.min(shown), np.max(shown)
+    right.set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))
+    right.set_xlabel("probability of the label")
+    right.set_ylabel("loss above that of a sure right answer")
+    right.set_title("The loss found and others")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=_ending(path))
+    return picture.getvalue()
+
+
+def _curves(theta, num_classes):
+    """Losses by name, each 0 at the last of the probabilities."""
+    chosen = {
+        "found": losses.TaylorLoss(theta),
+        "cross-entropy": losses.CrossEntropy(),
+        "MAE": losses.MeanAbsoluteError(),
+        "GCE, q=0.7": losses.GeneralizedCrossEntropy(0.7),
+    }
+    p = np.linspace(0.002, 1, 400)
+    others = np.repeat((1 - p)[:, None] / (num_classes - 1), num_classes - 1, axis=1)
+    rows = np.column_stack([p, others]).astype("float32")
+    curves = {}
+    for name, loss in chosen.items():
+        labels = np.zeros(len(p), "int32")
+        values = ops.convert_to_numpy(loss.call(labels, ops.convert_to_tensor(rows)))
+        curves[name] = values - values[-1]
+    return p, curves
 
 
 def _title(record):

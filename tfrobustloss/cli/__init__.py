@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 
-from tfrobustloss.cli import compare
+from tfrobustloss.cli import compare, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 _WRONG_USE = 2
@@ -34,6 +34,7 @@ def main(argv=None):
         dest="command", required=True, metavar="COMMAND", parser_class=_Parser
     )
     compare.add_parser(commands)
+    search.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         _import_keras_quietly()

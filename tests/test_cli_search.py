@@ -1,0 +1,162 @@
+"""The command that searches: a real tiny search, Ctrl-C, and every mistake."""
+
+import json
+import re
+import shlex
+import signal
+import sys
+
+import pytest
+
+from tfrobustloss import cli, plots, presets
+from tfrobustloss.cli import search as command
+
+TINY = (
+    "search --generations 2 --population-size 3 --seeds 1 --epochs 1 "
+    "--train-size 100 --validation-size 50"
+).split()
+
+
+def _files(folder):
+    return [f"--{kind}={folder}/a.{end}" for kind, end in _ENDS.items()]
+
+
+_ENDS = {"output": "json", "plot": "png"}
+
+
+def test_search(tmp_path, capsys):
+    assert cli.main([*TINY, *_files(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "100 training images" in out
+    assert "50 clean validation images" in out
+    assert "[2/2] best " in out
+    loss = presets.load_preset(tmp_path / "a.json")
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "a.jsonl").exists()
+    assert re.search(r"Found \((mean|candidate \d)\): \d+\.\d %", out)
+    names = "found|cross_entropy|generalized_cross_entropy|mean_absolute_error"
+    cell = r" +\d+\.\d ± +\d+\.\d"
+    rows = re.findall(rf"^({names}){cell}{cell} +[\d.]+$", out, re.M)
+    assert set(rows) == set(names.split("|"))
+    # the last line is a command that uses what was found
+    used = shlex.split(out.splitlines()[-1])
+    assert used[:2] == ["tfrobustloss", "compare"]
+    assert used[-1].startswith("all,taylor_loss:theta=[")
+    theta = json.loads(used[-1].partition("=")[2])
+    assert theta == pytest.approx(loss.get_config()["theta"], rel=1e-4)
+    used[-1] = used[-1].removeprefix("all,")
+    assert cli.main([*used[1:], "--seeds", "1", "--train-size", "50"]) == 0
+    assert "[1/1] taylor_loss:theta=[" in capsys.readouterr().out
+
+
+class _CtrlC:
+    """A standard output at which someone presses Ctrl-C when a text shows up."""
+
+    def __init__(self, text, stream):
+        self._text, self._stream = text, stream
+
+    def write(self, text):
+        self._stream.write(text)
+        if self._text in text:
+            signal.raise_signal(signal.SIGINT)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def test_ctrl_c_and_the_same_command_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # files of the default names
+    monkeypatch.setattr(command, "beside_others", lambda *arguments: [])
+    monkeypatch.setattr("tfrobustloss.cli._search_report.table", lambda *arguments: "")
+    with monkeypatch.context() as once:
+        once.setattr(sys, "stdout", _CtrlC("[1/2]", sys.stdout))
+        assert cli.main(TINY) == 130
+    out = capsys.readouterr().out
+    journal = "taylor-digits-symmetric-0.6-mlp2.jsonl"
+    assert f"Interrupted after 1 generation. Every candidate that was known is in " \
+        f"{journal}: the same command goes on." in out  # fmt: skip
+    assert cli.main(TINY) == 0
+    out = capsys.readouterr().out
+    assert f"Going on after 1 generation in {journal}" in out
+    assert "[1/2]" not in out
+    assert "[2/2]" in out
+    assert (tmp_path / "taylor-digits-symmetric-0.6-mlp2.json").exists()
+    assert cli.main([*TINY, "--epochs", "2"]) == 2
+    assert re.search("epochs=2.*epochs=1.*another journal", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("rich_is_there", [True, False])
+def test_terminal(rich_is_there, tmp_path, monkeypatch, capsys):
+    if not rich_is_there:
+        monkeypatch.setitem(sys.modules, "rich.progress", None)
+    monkeypatch.setattr(command, "beside_others", lambda *arguments: [])
+    monkeypatch.setattr("tfrobustloss.cli._search_report.table", lambda *arguments: "")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main([*TINY, "--generations", "1", *_files(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert ("candidate 3 of 3" in out) == rich_is_there
+    assert "[1/1] best " in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--generations", "0"], "`generations`.*generations=0"),
+        (["--generations", "few"], "argument --generations: invalid int value"),
+        (["--population-size", "2"], "`population_size`.*=2"),
+        (["--sigma0", "-1"], "`sigma0`.*=-1"),
+        (["--form", "13"], "`form`.*canonical"),
+        (["--start", "sce"], "`start`.*gce"),
+        (["--start", "1,2"], "`start`.*6 finite numbers"),
+        (["--epochs", "0"], "`epochs`.*=0"),
+        (["--batch-size", "0"], "`batch_size`.*=0"),
+        (["--learning-rate", "0.1,0"], "`learning_rate`.*=0.0"),
+        (["--learning-rate", "fast"], "`learning_rate`.*a number.*'fast'"),
+        (["--learning-rate", ","], "`learning_rate`"),
+        (["--momentum", "1"], "`momentum`.*=1.0"),
+        (["--seeds", "0"], "`seeds_per_candidate`.*=0"),
+        (["--seed", "-1"], "`seed`.*=-1"),
+        (["--train-size", "1352"], "`train_size`.*1352"),
+        (["--validation-size", "2000"], "`validation_size`.*2000"),
+        (["--model", "mlp9"], "`model`.*mlp2"),
+        (["--noise", "symetric:0.6"], "search: error: `noise`.*symmetric"),
+        (["--dataset", "mnist", "--data-dir", "{folder}"], "download_and_prepare"),
+        (["--dataset", ","], "`tasks`.*one or more"),
+        (["--output", "{folder}/no/a.json"], "error: `output`.*folder that exists"),
+        (["--journal", "{folder}/no/a.json"], "error: `journal`.*folder that exists"),
+        (["--plot", "{folder}/a.xyz"], r"\.png.*a\.xyz"),
+    ],
+)
+def test_mistakes_are_one_line(options, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = [option.format(folder=tmp_path) for option in options]
+    try:
+        code = cli.main([*TINY, *options])
+    except SystemExit as error:  # what argparse itself refuses
+        code = error.code
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == ""  # found before anything is trained
+    assert re.fullmatch(r"tfrobustloss( search)?: error: [^\n]+\n", err)
+    assert re.search(message, err)
+
+
+def test_a_file_that_is_no_journal(tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text("my notes\n")
+    (tmp_path / "a.jsonl.settings.json").write_text("{}")
+    assert cli.main([*TINY, *_files(tmp_path)]) == 2
+    assert "`journal`" in capsys.readouterr().err
+    assert (tmp_path / "a.jsonl").read_text() == "my notes\n"
+
+
+def test_plot_of_generations_without_a_value():
+    keys = ("best", "median", "mean")
+    history = [
+        {"generation": 1, **dict.fromkeys(keys)},
+        {"generation": 2, **dict.fromkeys(keys, 0.5)},
+    ]
+    theta = [0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]
+    assert plots.search_progress(history, theta, 10)[:4] == b"\x89PNG"
+    with pytest.raises(ValueError, match="`path`"):
+        plots.search_progress(history, theta, 10, "a.xyz")

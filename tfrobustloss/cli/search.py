@@ -1,0 +1,226 @@
+"""`tfrobustloss search`: options, progress, what was found, files."""
+
+import os
+
+_RATE_FACTORS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
+_CHOOSING_SEEDS = range(600_000, 600_003)
+_TEST_SEEDS = range(700_000, 700_005)
+
+
+def add_parser(commands):
+    """Adds the subcommand and its options to the subparsers `commands`."""
+    parser = commands.add_parser(
+        "search",
+        help="look for a loss of your own that resists wrong labels",
+        description="Looks by CMA-ES for the Taylor loss with which a network learns "
+        "best from wrong labels, as clean data split from the train split tell; the "
+        "test split is used at the end only, to report. Every candidate is on disk "
+        "once it is known: after Ctrl-C, the same command goes on. Seeds below 1000, "
+        "which `compare` uses, are never used here.",
+        allow_abbrev=False,
+    )
+
+    def option(name, default, text, **options):
+        shown = "" if default is None else f" (default: {default})"
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, default=default, help=text + shown, **options)
+
+    count = {"type": int, "metavar": "N"}
+    option("dataset", "digits", "digits or image sets of TFDS, comma-separated")
+    option("data_dir", None, "folder of prepared TFDS data", metavar="DIR")
+    text = "none, symmetric:R, pair:R or asymmetric:R, R in [0, 1]"
+    option("noise", "symmetric:0.6", text)
+    option("model", "mlp2", "mlp2, mlp3, cnn4, comma-separated")
+    option("generations", 30, "generations of candidates", **count)
+    option("population_size", 12, "candidates a generation", **count)
+    text = "first standard deviation of the candidates"
+    option("sigma0", 0.7, text, type=float, metavar="S")
+    text = "canonical (6 numbers), 12 or 16, the forms of the paper"
+    option("form", "canonical", text)
+    text = "gce, mae, ce, zeros, a preset or comma-separated numbers"
+    option("start", "gce", text)
+    text = (
+        "length of a training; has to be long enough for cross-entropy to memorise "
+        "the wrong labels"
+    )
+    option("epochs", 100, text, **count)
+    option("batch_size", 128, "images a step", **count)
+    text = "of SGD; comma-separated for candidates trained with each"
+    option("learning_rate", "0.1", text, metavar="RATE")
+    option("momentum", 0.9, "of SGD", type=float, metavar="RATE")
+    text = "initial weights that each candidate is trained from"
+    option("seeds", 2, text, **count)
+    option("train_size", None, "number of training images (default: the rest)", **count)
+    text = (
+        "number of clean images split from the train split (default: a quarter of it, "
+        "at most 2000)"
+    )
+    option("validation_size", None, text, **count)
+    option("seed", 0, "of the candidates", **count)
+    text = "write the loss there (default: named after dataset, noise and model)"
+    option("output", None, text, metavar="FILE.json")
+    text = "keep every candidate there (default: beside the output)"
+    option("journal", None, text, metavar="FILE.jsonl")
+    option("plot", None, "draw progress and loss there", metavar="FILE.png")
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Searches, or goes on with a search; what is done is on disk even after Ctrl-C.
+
+    Args:
+        arguments: Parsed options.
+
+    Returns:
+        Exit code: 0, or 130 after Ctrl-C.
+    """
+    try:
+        return _run(arguments)
+    except ValueError as error:  # of what is shared with `compare`
+        raise ValueError(str(error).removeprefix("compare: ")) from None
+
+
+def _run(arguments):
+    from tfrobustloss import _files, plots
+    from tfrobustloss.cli import _search_report
+
+    output, journal = _paths(arguments)
+    for name, path in (("output", output), ("plot", arguments.plot)):
+        if path is not None:
+            _files.check_writable(name, path)
+    if arguments.plot is not None:
+        plots.check_format(arguments.plot)
+    search = _prepare(arguments, journal)
+    print(_search_report.introduction(search), flush=True)
+    try:
+        with _search_report.progress(search) as shown:
+            search.run(shown.on_generation, shown.on_candidate)
+        print("Scoring the best ones anew ...", flush=True)
+        found = search.best()
+        search.save_preset(output)
+        if arguments.plot is not None:
+            classes = search.tasks[0].num_classes
+            picture = [search.history(), found["theta"], classes, arguments.plot]
+            _files.write(arguments.plot, plots.search_progress(*picture))
+        print(_search_report.found(search, found, output), flush=True)
+        for task in search.tasks:
+            rows = beside_others(task, found["theta"], search)
+            print(_search_report.table(task, rows, search), flush=True)
+    except KeyboardInterrupt:
+        print(_search_report.interrupted(search, journal), flush=True)
+        return 130
+    finally:
+        search.close()
+    print(_search_report.use(search, found["theta"], arguments.data_dir), flush=True)
+    return 0
+
+
+def _prepare(arguments, journal):
+    from tfrobustloss.search import taylor_search
+
+    tasks = taylor_search.make_tasks(
+        _list(arguments.dataset),
+        _list(arguments.model),
+        noise=arguments.noise,
+        data_dir=arguments.data_dir,
+        train_size=arguments.train_size,
+        validation_size=arguments.validation_size,
+    )
+    return taylor_search.TaylorLossSearch(
+        tasks,
+        generations=arguments.generations,
+        form=arguments.form,
+        start=_start(arguments.start),
+        sigma0=arguments.sigma0,
+        population_size=arguments.population_size,
+        seeds_per_candidate=arguments.seeds,
+        learning_rates=_numbers("learning_rate", arguments.learning_rate),
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        momentum=arguments.momentum,
+        seed=arguments.seed,
+        journal=journal,
+    )
+
+
+def beside_others(task, theta, search):
+    """Accuracy on the test split of what was found and of CE, GCE and MAE.
+
+    All with fresh seeds; each at the search's learning rate and at the one of several
+    that is best on the validation data.
+
+    Args:
+        task: A prepared task of the search.
+        theta: Parameters of the loss that was found.
+        search: A `TaylorLossSearch`.
+
+    Returns:
+        List of a dict per loss: `loss`, `rate`, and `given` and `own`, arrays of the
+        accuracy per seed.
+    """
+    from tfrobustloss import losses
+    from tfrobustloss.search import contest
+
+    rivals = {
+        "found": losses.TaylorLoss(theta, from_logits=True),
+        "cross_entropy": losses.CrossEntropy(from_logits=True),
+        "generalized_cross_entropy": losses.GeneralizedCrossEntropy(from_logits=True),
+        "mean_absolute_error": losses.MeanAbsoluteError(from_logits=True),
+    }
+    entrants, given = list(rivals.values()), search.settings["learning_rates"][0]
+    rates = [given * factor for factor in _RATE_FACTORS]
+    chosen = contest.best_rates(
+        contest.score_losses(task, entrants, _CHOOSING_SEEDS, rates, **search.training),
+        rates,
+    )
+    split = "validation" if task.test is None else "test"
+    accuracy = contest.score_losses(
+        task,
+        entrants,
+        _TEST_SEEDS,
+        [[given, rate] for rate in chosen],
+        split,
+        **search.training,
+    )
+    rows = zip(rivals, chosen, accuracy, strict=True)
+    return [
+        {"loss": name, "rate": rate, "given": both[0], "own": both[1]}
+        for name, rate, both in rows
+    ]
+
+
+def _paths(arguments):
+    """Paths of the preset and of the journal."""
+    output = arguments.output
+    if output is None:
+        parts = [arguments.dataset, arguments.noise, arguments.model]
+        name = "-".join(["taylor", *parts])
+        output = "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
+        output += ".json"
+    journal = arguments.journal or f"{os.path.splitext(output)[0]}.jsonl"
+    return output, journal
+
+
+def _list(text):
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _start(text):
+    """The numbers of a start that is a vector, else the text."""
+    try:
+        return [float(part) for part in text.strip("[]").split(",")]
+    except ValueError:
+        return text
+
+
+def _numbers(name, text):
+    from tfrobustloss import _limits
+
+    try:
+        numbers = [float(part) for part in _list(text)]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        constraint = "a number, or several with commas between"
+        raise ValueError(_limits.error("search", name, constraint, text))
+    return numbers
