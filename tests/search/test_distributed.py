@@ -22,6 +22,7 @@ class Slow(CMAES):
 
     stuck_from = None  # the first trial of this number or later never ends
     error = None
+    seconds = 0.04
 
     def run_trial(self, trial, **fit_kwargs):
         if self.error:
@@ -30,7 +31,9 @@ class Slow(CMAES):
             self.note("stuck", trial.trial_id)
             while not os.path.exists(self.path("freed")):
                 time.sleep(0.02)
-        time.sleep(0.04)
+        for _ in range(4):
+            time.sleep(self.seconds / 4)
+            self.keep_alive(trial)
         self.note("done", trial.trial_id)
         values = trial.hyperparameters.values
         return sum((value - 0.3) ** 2 for value in values.values())
@@ -55,13 +58,13 @@ def tuner_in(folder, **options):
     )
 
 
-def play(role, port, folder, stuck_from=None, error=None, **options):
+def play(role, port, folder, stuck_from=None, error=None, seconds=0.04, **options):
     """What one process does."""
     os.environ["KERASTUNER_TUNER_ID"] = role
     os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
     _service.PATIENCE_SECONDS = 30.0
     tuner = tuner_in(folder, **options)
-    tuner.stuck_from, tuner.error = stuck_from, error
+    tuner.stuck_from, tuner.error, tuner.seconds = stuck_from, error, seconds
     tuner.search(verbose=0)
     best = tuner.get_best_hyperparameters()[0].values
     tuner.note("best", json.dumps(best))
@@ -140,6 +143,16 @@ def test_killed_stopped_and_restarted(start, tmp_path):
     assert len(done_by) == 2
     best = json.loads((project / "best-worker-a").read_text())
     assert best == serial.get_best_hyperparameters()[0].values
+
+
+def test_a_sign_of_life_keeps_a_long_trial(start, tmp_path):
+    roles = ("chief", "worker-a", "worker-b")
+    processes = [start(role, seconds=2.0, max_trials=2) for role in roles]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    notes = [path.read_text().split() for path in (tmp_path / "p").glob("done-*")]
+    assert sorted(sum(notes, [])) == ["0", "1"]  # none was handed over
 
 
 def test_where_nothing_works_everybody_ends(start):

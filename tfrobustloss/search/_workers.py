@@ -49,7 +49,7 @@ class SharedOracle(StoredOracle):
         """Whether every trial has ended and no further one will be handed out."""
         with self._lock:
             self.begin()
-            return not self.under_way() and self.is_exhausted()
+            return self.is_exhausted() and not self.under_way()
 
     def touch(self, tuner_id):
         """Notes a sign of life: the worker's lease starts anew."""

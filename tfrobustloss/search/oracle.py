@@ -168,7 +168,7 @@ class CMAESOracle(SharedOracle):
 
     def is_exhausted(self):
         """Whether there will be no further new trial."""
-        return super().is_exhausted() or self._search.finished
+        return super().is_exhausted() or bool(self._search.finished)
 
     def populate_space(self, trial_id):
         """Values of the next trial, as `keras_tuner.Oracle.populate_space`."""
