@@ -177,3 +177,11 @@ def test_fit_limits(name, value):
     arguments = {"num_classes": 3, name: value}
     with pytest.raises(ValueError, match=f"`{name}`.*{name}={value}"):
         canonical.fit(losses.CrossEntropy(), **arguments)
+
+
+def test_canonical_form_without_a_quartic_term():
+    squared = [0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]  # (p^2 - 2 y p) / classes
+    expected = [-2 / 4, 1 / 4, 0, 1 / 4, 0, 0]  # by hand
+    np.testing.assert_allclose(
+        canonical.from_theta(squared, 4), expected, rtol=0, atol=1e-15
+    )

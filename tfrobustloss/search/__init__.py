@@ -10,7 +10,10 @@ _HOMES = {
     "Halving": "trainer",
     "LossFamily": "families",
     "Score": "trainer",
+    "Task": "taylor_search",
+    "TaylorLossSearch": "taylor_search",
     "Trainer": "trainer",
+    "make_tasks": "taylor_search",
 }
 __all__ = sorted(_HOMES)
 

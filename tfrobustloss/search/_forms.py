@@ -83,12 +83,7 @@ class Form:
 
     def coefficients(self, vector):
         """The canonical form of a vector, scaled."""
-        return self._to_canonical(self.theta(vector))
-
-    def _to_canonical(self, theta):
-        # `from_theta` wants a quartic term; this one is too small to change a number
-        theta = [*theta[:5], theta[5] or 1e-300, *theta[6:]]
-        return canonical.from_theta(theta, self.num_classes)
+        return canonical.from_theta(self.theta(vector), self.num_classes)
 
     def _theta(self, vector):
         if self.name == "canonical":
@@ -114,7 +109,7 @@ class Form:
 
     def _from_theta(self, theta):
         if self.name == "canonical":
-            return self._to_canonical(theta)
+            return canonical.from_theta(theta, self.num_classes)
         size = self.family.dimension
         return np.array([*theta, *[0.0] * size][:size])  # the last four do nothing
 

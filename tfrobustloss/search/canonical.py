@@ -93,8 +93,9 @@ def from_theta(theta, num_classes):
         np.polynomial.Polynomial(class_terms(theta, label - theta[1]))(shift).coef
         for label in (0, 1)
     )
-    _, b1, b2, b3, c = other / num_classes
-    _, a1, a2, a3, _ = own / num_classes
+    # a polynomial drops leading terms that are 0
+    _, b1, b2, b3, c = np.pad(other, (0, 5 - len(other))) / num_classes
+    _, a1, a2, a3, _ = np.pad(own, (0, 5 - len(own))) / num_classes
     return np.array([a1 - b1, a2, a3, b2, b3, c])
 
 
