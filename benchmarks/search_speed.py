@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import importlib.util
 import io
+import os
 import statistics
 import sys
 import tempfile
@@ -279,6 +280,7 @@ def main(argv=None):
     parser.add_argument("--rounds", type=int, help="of every network")
     parser.add_argument("--populations", type=int, nargs="+", default=[])
     options = parser.parse_args(argv)
+    load_before = os.getloadavg()[0]
     sizes = (300, 100) if options.smoke else (8000, 2000)
     networks = ["mlp2"] if options.smoke else options.networks
     data = load(*sizes, options.data_dir)
@@ -290,6 +292,10 @@ def main(argv=None):
     print_table(rows)
     settings = {"train": sizes[0], "validation": sizes[1], "epochs": EPOCHS}
     settings |= {"batch": BATCH, "data": "MNIST" if options.data_dir else "random"}
+    settings["load_before"] = (
+        load_before  # of others: it costs many cores more than one
+    )
+    print(f"\nprocesses that wanted a core in the minute before: {load_before:.1f}")
     record.write(options.json, "search_speed", settings, rows)
     problems = [] if options.smoke else list(missed(rows))
     for problem in problems:
