@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import io
 import math
+import multiprocessing
 import os
 import statistics
 import sys
@@ -142,16 +143,22 @@ def measure(problem, rival, seed):
     """Evaluations to the target (None if it was missed) and ms a trial."""
     function, population, target, most = problem
     counted = Counted(function, target, most)
+    warnings.simplefilter("ignore")  # of what Optuna and Keras Tuner deprecate
     begin = time.perf_counter()
     with contextlib.suppress(Reached), contextlib.redirect_stdout(io.StringIO()):
         RIVALS[rival](counted, population, seed)
     seconds = time.perf_counter() - begin
     reached = counted.calls if counted.best <= target else None
+    line = f"{function.__name__} by {rival}, seed {seed}: {reached}, {seconds:.0f} s"
+    print(line, file=sys.stderr)
     return reached, 1e3 * seconds / counted.calls, counted.best
 
 
 def summary(problem, rival, seeds):
-    runs = [measure(problem, rival, seed) for seed in seeds]
+    # a process a run: Keras Tuner keeps every oracle, and all its trials, for ever
+    context = multiprocessing.get_context("forkserver")
+    with context.Pool(1, maxtasksperchild=1) as pool:
+        runs = [pool.apply(measure, (problem, rival, seed)) for seed in seeds]
     reached = [evaluations for evaluations, _, _ in runs]
     hits = [evaluations for evaluations in reached if evaluations]
     return {
@@ -192,7 +199,6 @@ def main(argv=None):
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--functions", nargs="+", help="names, all by default")
     options = parser.parse_args(argv)
-    warnings.simplefilter("ignore")  # of what Optuna and Keras Tuner deprecate
     try:
         import optuna  # noqa: F401
 
