@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import _limits
+from tfrobustloss._tempered import quick_sum
 from tfrobustloss.losses._base import FunctionLoss
 from tfrobustloss.losses._decoding import decode
 from tfrobustloss.losses._taylor_bounds import class_terms, find_bounds
@@ -82,11 +83,11 @@ def _mean_over_classes(theta, labels, p):
     u = p - theta[0]
     if labels.rows is not None:
         terms = _horner(class_terms(theta, labels.rows - theta[1]), u)
-        return ops.sum(terms, axis=-1) / labels.num_classes
+        return ops.squeeze(quick_sum(terms), -1) / labels.num_classes
     # one-hot: the polynomial of label 0 everywhere, and at the label the difference
     zero = class_terms(theta, -theta[1])
     one = class_terms(theta, 1 - theta[1])
-    others = ops.sum(_horner(zero, u), axis=-1)
+    others = ops.squeeze(quick_sum(_horner(zero, u)), -1)
     own = _horner([a - b for a, b in zip(one, zero, strict=True)], labels.pick(u))
     return (others + own) / labels.num_classes
 
