@@ -4,7 +4,7 @@
     python benchmarks/cma_functions.py --json benchmarks/results/cma_functions.json
 
 Four functions of twelve numbers in [-5, 5], the optimum off the middle, the start in
-the middle, sigma0 three tenths of the range, the same population for all. "tuner" is
+the middle, the same sigma0 and population for all. "tuner" is
 `search.CMAES` with a trial an evaluation, "pycma" a bare loop of ask and tell with the
 same numbers: both must take the same number of evaluations, to the one. "Optuna" is its
 `CmaEsSampler`, which draws its first trial at random; without Optuna the column stays
@@ -31,7 +31,7 @@ import record
 
 from tfrobustloss import search
 
-SIZE, LOW, HIGH, SIGMA0 = 12, -5.0, 5.0, 0.3
+SIZE, LOW, HIGH = 12, -5.0, 5.0
 OPTIMUM = 1.7 * np.cos(np.arange(SIZE))
 WEIGHTS = 1e6 ** (np.arange(SIZE) / (SIZE - 1))
 
@@ -54,12 +54,13 @@ def rastrigin(x):
     return float(np.sum(z**2 + 10 * (1 - np.cos(2 * np.pi * z))))
 
 
-# function, population (None: CMA-ES' default), target, evaluations at most
+# function, population (None: CMA-ES' default), sigma0 in units of the range, target,
+# evaluations at most; a rugged function wants a large population and wide steps
 PROBLEMS = (
-    (sphere, None, 1e-8, 4000),
-    (ellipsoid, None, 1e-8, 12000),
-    (rosenbrock, None, 1e-8, 16000),
-    (rastrigin, 200, 1e-3, 40000),
+    (sphere, None, 0.3, 1e-8, 4000),
+    (ellipsoid, None, 0.3, 1e-8, 12000),
+    (rosenbrock, None, 0.3, 1e-8, 16000),
+    (rastrigin, 300, 0.5, 1e-3, 40000),
 )
 
 
@@ -84,7 +85,7 @@ class Counted:
         return value
 
 
-def by_pycma(counted, population, seed):
+def by_pycma(counted, population, sigma0, seed):
     options = {
         "bounds": [0, 1],
         "seed": math.nan,
@@ -93,13 +94,13 @@ def by_pycma(counted, population, seed):
     }
     if population:
         options["popsize"] = population
-    strategy = cma.CMAEvolutionStrategy([0.5] * SIZE, SIGMA0, options)
+    strategy = cma.CMAEvolutionStrategy([0.5] * SIZE, sigma0, options)
     while not strategy.stop():
         points = strategy.ask()
         strategy.tell(points, [counted(LOW + (HIGH - LOW) * u) for u in points])
 
 
-def by_tuner(counted, population, seed):
+def by_tuner(counted, population, sigma0, seed):
     class Tuner(search.CMAES):
         def run_trial(self, trial, **fit_kwargs):
             values = trial.hyperparameters.values
@@ -113,7 +114,7 @@ def by_tuner(counted, population, seed):
         tuner = Tuner(
             max_trials=counted.most,
             population_size=population,
-            sigma0=SIGMA0,
+            sigma0=sigma0,
             seed=seed,
             hyperparameters=space,
             directory=folder,
@@ -121,14 +122,14 @@ def by_tuner(counted, population, seed):
         tuner.search(verbose=0)
 
 
-def by_optuna(counted, population, seed):
+def by_optuna(counted, population, sigma0, seed):
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     names = [f"x{i}" for i in range(SIZE)]
     population = population or 4 + int(3 * math.log(SIZE))
     sampler = optuna.samplers.CmaEsSampler(
-        seed=seed, popsize=population, sigma0=SIGMA0 * (HIGH - LOW)
+        seed=seed, popsize=population, sigma0=sigma0 * (HIGH - LOW)
     )
     study = optuna.create_study(sampler=sampler)
     study.optimize(
@@ -141,12 +142,12 @@ RIVALS = {"tuner": by_tuner, "pycma": by_pycma, "Optuna": by_optuna}
 
 def measure(problem, rival, seed):
     """Evaluations to the target (None if it was missed) and ms a trial."""
-    function, population, target, most = problem
+    function, population, sigma0, target, most = problem
     counted = Counted(function, target, most)
     warnings.simplefilter("ignore")  # of what Optuna and Keras Tuner deprecate
     begin = time.perf_counter()
     with contextlib.suppress(Reached), contextlib.redirect_stdout(io.StringIO()):
-        RIVALS[rival](counted, population, seed)
+        RIVALS[rival](counted, population, sigma0, seed)
     seconds = time.perf_counter() - begin
     reached = counted.calls if counted.best <= target else None
     line = f"{function.__name__} by {rival}, seed {seed}: {reached}, {seconds:.0f} s"
@@ -176,7 +177,7 @@ def print_table(rows, problems, seeds):
     names = list(dict.fromkeys(row["by"] for row in rows))
     cells = {(row["function"], row["by"]): row for row in rows}
     print(f"{'evaluations to target':24s}" + "".join(f"{n:>22s}" for n in names))
-    for function, population, target, _ in problems:
+    for function, population, _, target, _ in problems:
         line = f"{function.__name__} {target:g} ({population or 11})"
         line = f"{line:24s}"
         for name in names:
@@ -210,7 +211,7 @@ def main(argv=None):
     ]
     seeds = range(options.seeds)
     if options.smoke:
-        problems, seeds = [(sphere, None, 1.0, 600)], range(1)
+        problems, seeds = [(sphere, None, 0.3, 1.0, 600)], range(1)
     rows = [summary(p, rival, seeds) for p in problems for rival in rivals]
     print_table(rows, problems, len(seeds))
     cells = {(row["function"], row["by"]): row["evaluations"] for row in rows}
