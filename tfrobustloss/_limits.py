@@ -110,6 +110,13 @@ def check(owner, limits, **parameters):
             raise ValueError(error(owner, name, limit, value, limit.hint))
 
 
+def check_choice(owner, name, value, choices):
+    """Raises a ValueError if a parameter is none of the few values that it may be."""
+    if not isinstance(value, str) or value not in choices:
+        constraint = f"one of {', '.join(map(repr, choices))}"
+        raise ValueError(error(owner, name, constraint, value))
+
+
 def error(owner, name, constraint, value, hint=""):
     """The text of a parameter error: who, what, what came, and the way out."""
     text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."

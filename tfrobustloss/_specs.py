@@ -79,12 +79,14 @@ def noise_matrix(text, dataset, num_classes):
 
 
 def loss_classes():
-    """The classes of `tfrobustloss.losses` by the names of their functions."""
+    """The losses on class labels by the names of their functions."""
     classes = [value for value in vars(losses).values() if isinstance(value, type)]
     return {
         one.function.__name__: one
         for one in classes
-        if issubclass(one, losses.FunctionLoss) and one.function is not None
+        if issubclass(one, losses.FunctionLoss)
+        and not issubclass(one, losses.TaskLoss)
+        and one.function is not None
     }
 
 

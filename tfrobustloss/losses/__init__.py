@@ -1,14 +1,50 @@
 """Every loss of the package: a function and, beside it, a `keras.losses.Loss`."""
 
 from tfrobustloss._tempered import tempered_softmax
-from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._base import FunctionLoss, TaskLoss
 from tfrobustloss.losses.absolute import MeanAbsoluteError, mean_absolute_error
+from tfrobustloss.losses.active_negative import (
+    ActiveNegativeCrossEntropy,
+    ActiveNegativeFocal,
+    active_negative_cross_entropy,
+    active_negative_focal,
+)
 from tfrobustloss.losses.adma import Adma, adma
+from tfrobustloss.losses.adversarial import (
+    HingeGAN,
+    LeastSquaresGAN,
+    MinimaxGAN,
+    NonSaturatingGAN,
+    WassersteinGAN,
+    hinge_gan,
+    least_squares_gan,
+    minimax_gan,
+    non_saturating_gan,
+    wasserstein_gan,
+)
+from tfrobustloss.losses.asymmetric import (
+    AsymmetricExponential,
+    AsymmetricGeneralizedCrossEntropy,
+    AsymmetricMeanSquaredError,
+    AsymmetricUnhinged,
+    asymmetric_exponential,
+    asymmetric_generalized_cross_entropy,
+    asymmetric_mean_squared_error,
+    asymmetric_unhinged,
+)
+from tfrobustloss.losses.baikal import Baikal, baikal
 from tfrobustloss.losses.bootstrap import (
     HardBootstrap,
     SoftBootstrap,
     hard_bootstrap,
     soft_bootstrap,
+)
+from tfrobustloss.losses.combination import ActivePassive, active_passive
+from tfrobustloss.losses.confidence import (
+    ConfidenceRegularized,
+    Unhinged,
+    confidence_regularized,
+    unhinged,
 )
 from tfrobustloss.losses.correction import (
     BackwardCorrection,
@@ -17,50 +53,169 @@ from tfrobustloss.losses.correction import (
     forward_correction,
 )
 from tfrobustloss.losses.cross_entropy import CrossEntropy, cross_entropy
+from tfrobustloss.losses.distributionally_robust import (
+    LabelDistributionallyRobust,
+    label_distributionally_robust,
+)
+from tfrobustloss.losses.divergence import JensenShannon, jensen_shannon
+from tfrobustloss.losses.epsilon_softmax import (
+    EpsilonSoftmaxCrossEntropy,
+    epsilon_softmax_cross_entropy,
+)
 from tfrobustloss.losses.focal import Focal, focal
 from tfrobustloss.losses.generalized import (
     GeneralizedCrossEntropy,
     generalized_cross_entropy,
 )
+from tfrobustloss.losses.huberized import (
+    PartiallyHuberizedCrossEntropy,
+    PartiallyHuberizedGeneralizedCrossEntropy,
+    partially_huberized_cross_entropy,
+    partially_huberized_generalized_cross_entropy,
+)
+from tfrobustloss.losses.joint import JointAsymmetric, joint_asymmetric
+from tfrobustloss.losses.mutual_information import (
+    DeterminantMutualInformation,
+    determinant_mutual_information,
+)
+from tfrobustloss.losses.negative_learning import NegativeLearning, negative_learning
+from tfrobustloss.losses.normalized import (
+    NormalizedCrossEntropy,
+    NormalizedFocal,
+    NormalizedGeneralizedCrossEntropy,
+    normalized_cross_entropy,
+    normalized_focal,
+    normalized_generalized_cross_entropy,
+)
+from tfrobustloss.losses.poly import PolyCrossEntropy, poly_cross_entropy
+from tfrobustloss.losses.sparse import SparseRegularized, sparse_regularized
+from tfrobustloss.losses.squared import (
+    MeanSquaredError,
+    SquaredHinge,
+    mean_squared_error,
+    squared_hinge,
+)
 from tfrobustloss.losses.symmetric import (
+    ReverseCrossEntropy,
     SymmetricCrossEntropy,
+    reverse_cross_entropy,
     symmetric_cross_entropy,
 )
 from tfrobustloss.losses.taylor import TaylorLoss, taylor_loss
+from tfrobustloss.losses.taylor_cross_entropy import (
+    TaylorCrossEntropy,
+    taylor_cross_entropy,
+)
 from tfrobustloss.losses.tempered import (
     BiTemperedLogistic,
     bi_tempered_logistic,
     exp_t,
     log_t,
 )
+from tfrobustloss.losses.truncated import (
+    TruncatedGeneralizedCrossEntropy,
+    truncated_generalized_cross_entropy,
+)
+from tfrobustloss.losses.wrappers import LogitBias, LogitClip, logit_bias, logit_clip
 
 __all__ = [
+    "ActiveNegativeCrossEntropy",
+    "ActiveNegativeFocal",
+    "ActivePassive",
     "Adma",
+    "AsymmetricExponential",
+    "AsymmetricGeneralizedCrossEntropy",
+    "AsymmetricMeanSquaredError",
+    "AsymmetricUnhinged",
     "BackwardCorrection",
+    "Baikal",
     "BiTemperedLogistic",
+    "ConfidenceRegularized",
     "CrossEntropy",
+    "DeterminantMutualInformation",
+    "EpsilonSoftmaxCrossEntropy",
     "Focal",
     "ForwardCorrection",
     "FunctionLoss",
     "GeneralizedCrossEntropy",
     "HardBootstrap",
+    "HingeGAN",
+    "JensenShannon",
+    "JointAsymmetric",
+    "LabelDistributionallyRobust",
+    "LeastSquaresGAN",
+    "LogitBias",
+    "LogitClip",
     "MeanAbsoluteError",
+    "MeanSquaredError",
+    "MinimaxGAN",
+    "NegativeLearning",
+    "NonSaturatingGAN",
+    "NormalizedCrossEntropy",
+    "NormalizedFocal",
+    "NormalizedGeneralizedCrossEntropy",
+    "PartiallyHuberizedCrossEntropy",
+    "PartiallyHuberizedGeneralizedCrossEntropy",
+    "PolyCrossEntropy",
+    "ReverseCrossEntropy",
     "SoftBootstrap",
+    "SparseRegularized",
+    "SquaredHinge",
     "SymmetricCrossEntropy",
+    "TaskLoss",
+    "TaylorCrossEntropy",
     "TaylorLoss",
+    "TruncatedGeneralizedCrossEntropy",
+    "Unhinged",
+    "WassersteinGAN",
+    "active_negative_cross_entropy",
+    "active_negative_focal",
+    "active_passive",
     "adma",
+    "asymmetric_exponential",
+    "asymmetric_generalized_cross_entropy",
+    "asymmetric_mean_squared_error",
+    "asymmetric_unhinged",
     "backward_correction",
+    "baikal",
     "bi_tempered_logistic",
+    "confidence_regularized",
     "cross_entropy",
+    "determinant_mutual_information",
+    "epsilon_softmax_cross_entropy",
     "exp_t",
     "focal",
     "forward_correction",
     "generalized_cross_entropy",
     "hard_bootstrap",
+    "hinge_gan",
+    "jensen_shannon",
+    "joint_asymmetric",
+    "label_distributionally_robust",
+    "least_squares_gan",
     "log_t",
+    "logit_bias",
+    "logit_clip",
     "mean_absolute_error",
+    "mean_squared_error",
+    "minimax_gan",
+    "negative_learning",
+    "non_saturating_gan",
+    "normalized_cross_entropy",
+    "normalized_focal",
+    "normalized_generalized_cross_entropy",
+    "partially_huberized_cross_entropy",
+    "partially_huberized_generalized_cross_entropy",
+    "poly_cross_entropy",
+    "reverse_cross_entropy",
     "soft_bootstrap",
+    "sparse_regularized",
+    "squared_hinge",
     "symmetric_cross_entropy",
+    "taylor_cross_entropy",
     "taylor_loss",
     "tempered_softmax",
+    "truncated_generalized_cross_entropy",
+    "unhinged",
+    "wasserstein_gan",
 ]

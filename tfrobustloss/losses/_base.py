@@ -64,17 +64,11 @@ class FunctionLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Loss per example, shape `(...)`, in float32 or float64; nothing ignored."""
-        wide = self._wide_dtype()
-        parameters = {name: getattr(self, name) for name in self._names}
-        for name, value in parameters.items():
-            if _limits.is_variable(value):
-                value = ops.cast(ops.convert_to_tensor(value), wide)
-                parameters[name] = ops.stop_gradient(value)
-        y_pred = ops.cast(y_pred, wide)
+        y_pred = ops.cast(y_pred, self._wide_dtype())
         labels = y_true
         if not isinstance(labels, Labels):
             labels = Labels(y_true, y_pred, self.ignore_class)
-        losses = self.function(labels, y_pred, **parameters)
+        losses = self.function(labels, y_pred, **self._parameters())
         known = labels.known()
         return losses if known is None else ops.where(known, losses, 0)
 
@@ -89,10 +83,7 @@ class FunctionLoss(keras.losses.Loss):
             losses = ops.where(ignored, 0, losses)
             kept = ops.logical_not(ignored)
             mask = kept if mask is None else ops.logical_and(mask, kept)
-        if mask is not None:
-            set_keras_mask(losses, mask)
-        reduce = _Reduce(self.name, self.reduction, self._wide_dtype())
-        return _saturating_cast(reduce(losses, losses, sample_weight), self.dtype)
+        return self._reduce(losses, mask, sample_weight)
 
     def get_config(self):
         """Everything that builds this loss again, as plain JSON values."""
@@ -107,6 +98,64 @@ class FunctionLoss(keras.losses.Loss):
 
     def _wide_dtype(self):
         return "float64" if self.dtype == "float64" else "float32"
+
+    def _parameters(self):
+        """What the function takes after `y_true, y_pred`, variables by their value."""
+        parameters = {name: getattr(self, name) for name in self._names}
+        for name, value in parameters.items():
+            if _limits.is_variable(value):
+                value = ops.cast(ops.convert_to_tensor(value), self._wide_dtype())
+                parameters[name] = ops.stop_gradient(value)
+        return parameters
+
+    def _reduce(self, losses, mask, sample_weight):
+        if mask is not None:
+            set_keras_mask(losses, mask)
+        reduce = _Reduce(self.name, self.reduction, self._wide_dtype())
+        return _saturating_cast(reduce(losses, losses, sample_weight), self.dtype)
+
+
+class TaskLoss(FunctionLoss):
+    """A function of targets that are no class labels, as a `keras.losses.Loss`.
+
+    The same as `FunctionLoss` in every other way: parameters, variables, config and
+    dtype. Targets are numbers of whatever shape the function takes: a value or a row
+    of values per box, a map per image.
+
+    Args:
+        parameters: Dict of the function's arguments after `y_true, y_pred`.
+        reduction: As in `FunctionLoss`.
+        name: Name of the loss; the function's by default.
+        dtype: Type of the result; Keras' `floatx()` by default.
+
+    Raises:
+        TypeError: A parameter is of the wrong kind.
+        ValueError: A parameter is outside its limits.
+    """
+
+    def __init__(
+        self, parameters, reduction="sum_over_batch_size", name=None, dtype=None
+    ):
+        super().__init__(parameters, None, reduction, name, dtype)
+
+    def call(self, y_true, y_pred):
+        """Loss per example, as the function gives it, in float32 or float64."""
+        wide = self._wide_dtype()
+        y_true = ops.cast(ops.convert_to_tensor(y_true), wide)
+        return self.function(y_true, ops.cast(y_pred, wide), **self._parameters())
+
+    def counted(self, y_true):
+        """Whether an example counts in the mean, bool, or None if all do."""
+        return None
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Loss of a batch, reduced as `reduction` says."""
+        mask = get_keras_mask(y_pred)
+        losses = self.call(y_true, _widen(y_pred, self._wide_dtype()))
+        counted = self.counted(y_true)
+        if counted is not None:
+            mask = counted if mask is None else ops.logical_and(mask, counted)
+        return self._reduce(losses, mask, sample_weight)
 
 
 _IGNORE = _limits.Range(integer=True, optional=True)
