@@ -137,6 +137,7 @@ def _build(label, matrix):
         raise ValueError(_limits.error("compare", "losses", constraint, name, hint))
     signature = inspect.signature(classes[name].__init__).parameters.values()
     own = [p for p in signature if p.kind is not p.VAR_KEYWORD]
+    names = [p.name for p in own]
     own = {p.name: p.default for p in own if p.name not in _NOT_PARAMETERS}
     given = _parameters(label, pairs, list(own))
     offers = {
@@ -150,7 +151,8 @@ def _build(label, matrix):
     if "num_classes" in own:
         given.setdefault("num_classes", len(matrix))
     try:
-        loss = classes[name](from_logits=True, **given)
+        kind = {"from_logits": True} if "from_logits" in names else {}
+        loss = classes[name](**kind, **given)
         loss(np.zeros(2, "int32"), np.zeros((2, len(matrix)), "float32"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{label}: {error}") from None

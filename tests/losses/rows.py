@@ -315,6 +315,149 @@ ROWS = [
             "squared error": lambda y, p: (_mean_squares(y, p) + 1 / 4) * 2 / (2 / 4)
         },
     ),
+    row(
+        losses.ReverseCrossEntropy,
+        bounds=(0, -math.log(1e-4)),
+        symmetric=True,
+        zero_at_label=True,
+        equals={
+            "a multiple of the absolute error": lambda y, p: (
+                losses.mean_absolute_error(y, p) * (-math.log(1e-4) / 2)
+            )
+        },
+    ),
+    row(
+        losses.NormalizedCrossEntropy,
+        bounds=(0, 1),
+        symmetric=True,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: _picked(y, np.log(p)) / np.log(p).sum(-1),
+        },
+    ),
+    row(losses.NormalizedFocal, bounds=(0, 1), symmetric=True, zero_at_label=True),
+    row(
+        losses.NormalizedGeneralizedCrossEntropy,
+        bounds=(0, 1),
+        symmetric=True,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: (
+                (1 - _picked(y, p) ** 0.7) / (1 - p**0.7).sum(-1)
+            ),
+        },
+    ),
+    row(
+        losses.AsymmetricGeneralizedCrossEntropy,
+        bounds=(0, (1.6**0.6 - 0.6**0.6) / 0.6),
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: (1.6**0.6 - (0.6 + _picked(y, p)) ** 0.6) / 0.6
+        },
+    ),
+    row(
+        losses.AsymmetricUnhinged,
+        bounds=(0, (5.5**3 - 4.5**3) / 3),
+        symmetric=False,
+        zero_at_label=True,
+        equals={"its formula": lambda y, p: ((5.5 - _picked(y, p)) ** 3 - 4.5**3) / 3},
+    ),
+    row(
+        losses.AsymmetricExponential,
+        bounds=(math.exp(-0.4), 1),
+        symmetric=False,
+        zero_at_label=False,
+        equals={"its formula": lambda y, p: np.exp(-_picked(y, p) / 2.5)},
+    ),
+    row(
+        losses.AsymmetricMeanSquaredError,
+        bounds=(29**2 / 5, 901 / 5),
+        symmetric=False,
+        zero_at_label=False,
+        equals={
+            "its formula": lambda y, p: ((30 * np.eye(p.shape[-1])[y] - p) ** 2).mean(
+                -1
+            )
+        },
+    ),
+    row(
+        losses.PartiallyHuberizedCrossEntropy,
+        "tau2",
+        {"tau": 2.0},
+        bounds=(0, 1 + math.log(2)),
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: np.where(
+                _picked(y, p) > 0.5,
+                -np.log(_picked(y, p)),
+                1 + math.log(2) - 2 * _picked(y, p),
+            )
+        },
+    ),
+    row(
+        losses.PartiallyHuberizedGeneralizedCrossEntropy,
+        "tau2",
+        {"q": 0.5, "tau": 2.0},  # by hand: c = 1/4, the value there 1, so at 0: 1.5
+        bounds=(0, 1.5),
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: np.where(
+                _picked(y, p) > 0.25,
+                2 * (1 - _picked(y, p) ** 0.5),
+                1.5 - 2 * _picked(y, p),
+            )
+        },
+    ),
+    row(
+        losses.ActiveNegativeCrossEntropy,
+        "5-5",
+        {"alpha": 5.0, "beta": 5.0},
+        bounds=(0, 10),
+        symmetric=True,
+        zero_at_label=True,
+    ),
+    row(losses.ActiveNegativeFocal, bounds=(0, 2), symmetric=True, zero_at_label=True),
+    row(losses.JensenShannon, bounds=(0, 2), symmetric=False, zero_at_label=True),
+    row(
+        losses.JointAsymmetric,
+        bounds=(29**2 / 5, 1 + 901 / 5),
+        zero_at_label=False,
+    ),
+    row(
+        losses.ActivePassive,
+        "published",
+        {
+            "active": losses.NormalizedFocal(gamma=0.5),
+            "passive": losses.MeanAbsoluteError(),
+            "alpha": 10.0,
+            "beta": 0.5,
+        },
+        bounds=(0, 11),
+        symmetric=True,
+        zero_at_label=True,
+    ),
+    row(
+        losses.LogitClip,
+        "around_generalized",
+        {
+            "loss": losses.GeneralizedCrossEntropy(q=0.5, from_logits=True),
+            "max_norm": 1.5,
+        },
+        bounds=(0, 2),
+        symmetric=False,
+        zero_at_label=False,
+    ),
+    row(
+        losses.LogitBias,
+        "absolute",
+        {"bias": 2.4},
+        bounds=(0, 2),
+        symmetric=False,
+        zero_at_label=True,
+    ),
 ]
 
 

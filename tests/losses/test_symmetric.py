@@ -7,7 +7,12 @@ import pytest
 
 from tests.losses.values import P, check_value, numpy, random_probabilities
 from tfrobustloss import losses
-from tfrobustloss.losses import SymmetricCrossEntropy, symmetric_cross_entropy
+from tfrobustloss.losses import (
+    ReverseCrossEntropy,
+    SymmetricCrossEntropy,
+    reverse_cross_entropy,
+    symmetric_cross_entropy,
+)
 
 REVERSE = {"alpha": 0.0, "beta": 1.0}
 
@@ -38,6 +43,20 @@ def test_values(parameters, label, expected):
     check_value(
         symmetric_cross_entropy, SymmetricCrossEntropy, parameters, label, expected
     )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "label", "expected"),
+    [
+        ({}, 0, 2.763102),  # losses.md A4
+        ({}, 1, 7.368272),
+        ({"log_zero": -4.0}, 1, 3.2),  # by hand: 4 * (1 - 0.2)
+        # by hand: -sum p log(label), the zero entry counting as log_zero
+        ({"log_zero": -5.0}, (0.5, 0.5, 0.0), 0.9 * math.log(2) + 0.1 * 5),
+    ],
+)
+def test_values_of_the_reverse_half(parameters, label, expected):
+    check_value(reverse_cross_entropy, ReverseCrossEntropy, parameters, label, expected)
 
 
 def test_authors_formula():

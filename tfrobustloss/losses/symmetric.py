@@ -1,4 +1,4 @@
-"""Symmetric cross-entropy: cross-entropy plus its reverse (ICCV 2019)."""
+"""Symmetric cross-entropy and its reverse half (Wang et al., ICCV 2019)."""
 
 import math
 
@@ -17,6 +17,67 @@ _LIMITS = {
 _LOG_ZERO = math.log(1e-4)
 
 
+def reverse_cross_entropy(y_true, y_pred, log_zero=_LOG_ZERO, from_logits=False):
+    """Cross-entropy with label and prediction swapped: symmetric, bounded, slow.
+
+        loss = -sum over classes of p * log(label),   log(0) := log_zero
+
+    For one-hot labels this is `-log_zero * (1 - p of the label)`, so `-log_zero / 2`
+    times `mean_absolute_error`. A smoothed label has no zeros and makes another loss
+    of it, whose value is least where one class has all the probability.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        log_zero: Float < 0, `A` in the paper, stands for the logarithm of 0. The
+            default, log(1e-4), is that of the authors' code.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, in [0, -log_zero] for one-hot labels.
+
+    Raises:
+        ValueError: `log_zero` is not below 0, or labels do not fit.
+
+    Example:
+        >>> loss = reverse_cross_entropy([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        2.7631
+
+    Reference:
+        Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy
+        Labels", ICCV 2019.
+    """
+    limits = {"log_zero": _LIMITS["log_zero"]}
+    _limits.check("reverse_cross_entropy", limits, log_zero=log_zero)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    if labels.rows is None:
+        return -log_zero * (1 - prediction.pick_probability(labels))
+    some = labels.rows > 0
+    log_label = ops.log(ops.where(some, labels.rows, 1))
+    log_label = ops.where(some, log_label, log_zero)
+    return -ops.sum(prediction.probabilities() * log_label, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class ReverseCrossEntropy(FunctionLoss):
+    """`reverse_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(reverse_cross_entropy)
+    limits = {"log_zero": _LIMITS["log_zero"]}
+
+    def __init__(
+        self,
+        log_zero=_LOG_ZERO,
+        from_logits=False,
+        ignore_class=None,
+        **keras_options,
+    ):
+        parameters = {"log_zero": log_zero, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)
+
+
 def symmetric_cross_entropy(
     y_true, y_pred, alpha=0.1, beta=1.0, log_zero=_LOG_ZERO, from_logits=False
 ):
@@ -25,7 +86,8 @@ def symmetric_cross_entropy(
         loss = alpha * cross_entropy + beta * reverse
         reverse = -sum over classes of p * log(label),   log(0) := log_zero
 
-    For one-hot labels `reverse` is `-log_zero * (1 - p of the label)`. Published
+    For one-hot labels `reverse` is `-log_zero * (1 - p of the label)`; alone it is
+    `reverse_cross_entropy`. Published
     settings (alpha, beta): MNIST (0.01, 1), CIFAR-10 (0.1, 1), CIFAR-100 (6, 0.1).
 
     Args:
@@ -57,13 +119,7 @@ def symmetric_cross_entropy(
         "symmetric_cross_entropy", _LIMITS, alpha=alpha, beta=beta, log_zero=log_zero
     )
     labels, prediction = decode(y_true, y_pred, from_logits)
-    if labels.rows is None:
-        reverse = -log_zero * (1 - prediction.pick_probability(labels))
-    else:
-        some = labels.rows > 0
-        log_label = ops.log(ops.where(some, labels.rows, 1))
-        log_label = ops.where(some, log_label, log_zero)
-        reverse = -ops.sum(prediction.probabilities() * log_label, axis=-1)
+    reverse = reverse_cross_entropy(labels, y_pred, log_zero, from_logits)
     return beta * reverse - alpha * prediction.pick_log(labels)
 
 

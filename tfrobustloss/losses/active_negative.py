@@ -1,0 +1,230 @@
+"""Active negative losses: a normalised loss and a negated one (Ye et al. 2023)."""
+
+import math
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss._powers import power
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
+from tfrobustloss.losses.normalized import (
+    focal_of,
+    normalized_cross_entropy,
+    normalized_focal,
+)
+
+_LIMITS = {
+    "alpha": _limits.Range(low=0),
+    "beta": _limits.Range(low=0),
+    "min_probability": _limits.Range(
+        1e-30, 0.5, open_high=True, hint="It must be below 1 / classes."
+    ),
+}
+_FOCAL_LIMITS = {**_LIMITS, "gamma": _limits.Range(low=0)}
+
+
+def active_negative_cross_entropy(
+    y_true,
+    y_pred,
+    alpha=1.0,
+    beta=1.0,
+    min_probability=1e-7,
+    from_logits=False,
+):
+    """Normalised cross-entropy plus its negation, which learns what a class is not.
+
+        loss = alpha * normalized_cross_entropy + beta * negative
+        negative = sum over classes of label * (1 - g(p) / sum over classes of g(p))
+        g(p) = A - (-log(p)),   A = -log(min_probability),   p >= min_probability
+
+    Both parts are symmetric. Published (alpha, beta): MNIST (1, 1), CIFAR-10 (5, 5),
+    CIFAR-100 (10, 1), WebVision (20, 1), in each case without weight decay but with a
+    penalty on the absolute values of the weights, which is the model's affair
+    (`keras.regularizers.L1`): 1e-6, 5e-5, 5e-7 and 5e-6 in this order.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        alpha: Float >= 0, weight of normalised cross-entropy.
+        beta: Float >= 0, weight of the negative part.
+        min_probability: Float in [1e-30, 0.5) and below 1 / classes; probabilities
+            below count as that in the negative part and have no gradient there.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, in [0, alpha + beta].
+
+    Raises:
+        ValueError: A parameter is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = active_negative_cross_entropy(
+        ...     [0], [[0.7, 0.2, 0.1]], alpha=5.0, beta=5.0
+        ... )
+        >>> round(float(loss[0]), 4)
+        3.6302
+
+    Reference:
+        Ye et al., "Active Negative Loss Functions for Learning with Noisy Labels",
+        NeurIPS 2023. Formula and settings: the authors' code
+        (Virusdoll/Active-Negative-Loss).
+    """
+    owner = "active_negative_cross_entropy"
+    given = {"alpha": alpha, "beta": beta, "min_probability": min_probability}
+    _limits.check(owner, _LIMITS, **given)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    _check_classes(owner, min_probability, labels.num_classes)
+    active = normalized_cross_entropy(labels, y_pred, from_logits)
+    largest = -_log(min_probability)
+
+    def room(log_p):
+        return ops.maximum(largest + log_p, 0)
+
+    every = room(prediction.log())
+    negative = _negative(labels, prediction, room, every, largest)
+    return alpha * active + beta * negative
+
+
+def active_negative_focal(
+    y_true,
+    y_pred,
+    alpha=1.0,
+    beta=1.0,
+    gamma=0.5,
+    min_probability=1e-7,
+    from_logits=False,
+):
+    """Normalised focal loss plus its negation.
+
+        loss = alpha * normalized_focal + beta * negative
+        negative = sum over classes of label * (1 - g(p) / sum over classes of g(p))
+        g(p) = f(min_probability) - f(p),   f(p) = -(1 - p) ** gamma * log(p)
+
+    The gradient is that of this formula; the authors' code holds `(1 - p) ** gamma`
+    constant in it. Weights and penalty are those of `active_negative_cross_entropy`.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        alpha: Float >= 0, weight of the normalised focal loss.
+        beta: Float >= 0, weight of the negative part.
+        gamma: Float >= 0. 0 is `active_negative_cross_entropy`.
+        min_probability: Float in [1e-30, 0.5) and below 1 / classes; probabilities
+            below count as that in the negative part and have no gradient there.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, in [0, alpha + beta].
+
+    Raises:
+        ValueError: A parameter is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = active_negative_focal([0], [[0.7, 0.2, 0.1]], alpha=0.0)
+        >>> round(float(loss[0]), 4)
+        0.6425
+
+    Reference:
+        Ye et al., "Active Negative Loss Functions for Learning with Noisy Labels",
+        NeurIPS 2023. Formula and settings: the authors' code
+        (Virusdoll/Active-Negative-Loss).
+    """
+    owner = "active_negative_focal"
+    given = {"alpha": alpha, "beta": beta, "gamma": gamma}
+    given["min_probability"] = min_probability
+    _limits.check(owner, _FOCAL_LIMITS, **given)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    _check_classes(owner, min_probability, labels.num_classes)
+    active = normalized_focal(labels, y_pred, gamma, from_logits)
+    dtype = prediction.scores.dtype
+    miss = ops.cast(1 - min_probability, dtype)
+    largest = -power(miss, gamma) * _log(min_probability)
+
+    def room(log_p, miss=None):
+        miss = -ops.expm1(log_p) if miss is None else miss
+        return ops.maximum(largest - focal_of(log_p, miss, gamma), 0)
+
+    every = room(prediction.log(), 1 - prediction.probabilities())
+    negative = _negative(labels, prediction, room, every, largest)
+    return alpha * active + beta * negative
+
+
+def _negative(labels, prediction, room, every, largest):
+    """`1 - room / sum of room`, `every` holding the room of each class.
+
+    Some `p` is at least 1 / classes, which keeps the sum away from 0: the floor
+    touches nothing but predictions that are no probabilities.
+    """
+    if labels.rows is None:
+        own = room(prediction.pick_log(labels))
+    else:
+        own = labels.pick(every)
+    even = ops.full((), -math.log(labels.num_classes), dtype=prediction.scores.dtype)
+    total = ops.maximum(ops.sum(every, axis=-1), room(even))
+    return labels.total() - own / total
+
+
+def _log(value):
+    return ops.log(value) if _limits.is_variable(value) else math.log(value)
+
+
+def _check_classes(owner, min_probability, num_classes):
+    """Raises where no probability would have to be above the smallest."""
+    limit = _limits.Range(0, 1 / num_classes, open_low=True, open_high=True)
+    _limits.check(owner, {"min_probability": limit}, min_probability=min_probability)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class ActiveNegativeCrossEntropy(FunctionLoss):
+    """`active_negative_cross_entropy` as a `Loss`; arguments as there."""
+
+    function = staticmethod(active_negative_cross_entropy)
+    limits = _LIMITS
+
+    def __init__(
+        self,
+        alpha=1.0,
+        beta=1.0,
+        min_probability=1e-7,
+        from_logits=False,
+        ignore_class=None,
+        **keras_options,
+    ):
+        parameters = {
+            "alpha": alpha,
+            "beta": beta,
+            "min_probability": min_probability,
+            "from_logits": from_logits,
+        }
+        super().__init__(parameters, ignore_class, **keras_options)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class ActiveNegativeFocal(FunctionLoss):
+    """`active_negative_focal` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(active_negative_focal)
+    limits = _FOCAL_LIMITS
+
+    def __init__(
+        self,
+        alpha=1.0,
+        beta=1.0,
+        gamma=0.5,
+        min_probability=1e-7,
+        from_logits=False,
+        ignore_class=None,
+        **keras_options,
+    ):
+        parameters = {
+            "alpha": alpha,
+            "beta": beta,
+            "gamma": gamma,
+            "min_probability": min_probability,
+            "from_logits": from_logits,
+        }
+        super().__init__(parameters, ignore_class, **keras_options)

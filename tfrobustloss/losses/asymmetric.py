@@ -1,0 +1,253 @@
+"""Asymmetric losses: the most frequent label wins (Zhou et al., ICML 2021)."""
+
+import math
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._decoding import decode
+
+_GENERALIZED = {"a": _limits.Range(1e-6, 1e3), "q": _limits.Range(0, 10)}
+_UNHINGED = {"a": _limits.Range(1, 1e3, open_low=True), "q": _limits.Range(0, 10)}
+_EXPONENTIAL = {"a": _limits.Range(1e-3, 1e3)}
+_SQUARED = {"a": _limits.Range(1, 1e3)}
+
+
+def asymmetric_generalized_cross_entropy(
+    y_true, y_pred, a=0.6, q=0.6, from_logits=False
+):
+    """A power of the label's probability plus `a`, AGCE in the paper.
+
+        loss = sum over classes of label * ((a + 1) ** q - (a + p) ** q) / q
+
+    `a` towards 0 is `generalized_cross_entropy`, whose slope at `p` = 0 has no
+    bound; from `q` = 1 on the loss is asymmetric for every noise whose right label
+    stays the most frequent. Published (a, q): MNIST (4, 0.2), CIFAR-10 (0.6, 0.6).
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        a: Float in [1e-6, 1000].
+        q: Float in [0, 10]. 1 is `1 - p`, 0 the limit `log((a + 1) / (a + p))`.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, in [0, ((a + 1) ** q - a ** q) / q].
+
+    Raises:
+        ValueError: A parameter is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = asymmetric_generalized_cross_entropy([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        0.2588
+
+    Reference:
+        Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels",
+        ICML 2021. Defaults: CIFAR-10 in the authors' code (hitcszx/ALFs).
+    """
+    _limits.check("asymmetric_generalized_cross_entropy", _GENERALIZED, a=a, q=q)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    q = _not_zero(q, prediction)
+    top = _exp(q * _log(a + 1))
+
+    def loss(log_p):
+        share = -ops.expm1(log_p) / (a + 1)  # (1 - p) / (1 + a), exact near p = 1
+        near = ops.log1p(-ops.minimum(share, 0.5))
+        far = ops.log((a + ops.exp(log_p)) / (a + 1))
+        log_ratio = ops.where(share < 0.5, near, far)
+        return -top * ops.expm1(q * log_ratio) / q
+
+    return prediction.pick_of_log(labels, loss)
+
+
+def asymmetric_unhinged(y_true, y_pred, a=5.5, q=3.0, from_logits=False):
+    """A power of `a` less the label's probability, AUL in the paper.
+
+        loss = sum over classes of label * ((a - p) ** q - (a - 1) ** q) / q
+
+    Up to `q` = 1 the loss is asymmetric for every noise whose right label stays the
+    most frequent; above, for `a` that is large enough. Published (a, q): MNIST
+    (3, 0.1), CIFAR-10 (5.5, 3).
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        a: Float in (1, 1000].
+        q: Float in [0, 10]. 1 is `1 - p`, 0 the limit `log((a - p) / (a - 1))`.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, in [0, (a ** q - (a - 1) ** q) / q].
+
+    Raises:
+        ValueError: A parameter is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = asymmetric_unhinged([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        6.489
+
+    Reference:
+        Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels",
+        ICML 2021. Defaults: CIFAR-10 in the authors' code (hitcszx/ALFs).
+    """
+    _limits.check("asymmetric_unhinged", _UNHINGED, a=a, q=q)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    q = _not_zero(q, prediction)
+    bottom = _log(a - 1)
+
+    def loss(log_p):
+        log_ratio = ops.log1p(-ops.expm1(log_p) / (a - 1))  # of a - p to a - 1
+        top = ops.exp(q * (bottom + log_ratio))
+        return -top * ops.expm1(-q * log_ratio) / q
+
+    return prediction.pick_of_log(labels, loss)
+
+
+def asymmetric_exponential(y_true, y_pred, a=2.5, from_logits=False):
+    """An exponential of the label's probability, AEL in the paper.
+
+        loss = sum over classes of label * exp(-p / a)
+
+    Large `a` approaches `1 - p / a`, which is symmetric. Published: MNIST 3.5,
+    CIFAR-10 2.5.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        a: Float in [0.001, 1000].
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`, in [exp(-1 / a), 1].
+
+    Raises:
+        ValueError: `a` is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = asymmetric_exponential([0], [[0.7, 0.2, 0.1]])
+        >>> round(float(loss[0]), 4)
+        0.7558
+
+    Reference:
+        Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels",
+        ICML 2021. Default: CIFAR-10 in the authors' code (hitcszx/ALFs).
+    """
+    _limits.check("asymmetric_exponential", _EXPONENTIAL, a=a)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    return prediction.pick_of_log(labels, lambda log_p: ops.exp(-ops.exp(log_p) / a))
+
+
+def asymmetric_mean_squared_error(y_true, y_pred, a=30.0, from_logits=False):
+    """Squared error to a label stretched by `a`, the passive part of JAL.
+
+        loss = mean over classes of (p - a * label) ** 2
+
+    At `a` = 1 it is the plain squared error; large `a` approaches
+    `2 a (1 - p) / classes` and a constant, the absolute error, which is symmetric.
+    Meant beside an active loss: `joint_asymmetric`.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        a: Float in [1, 1000].
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per example, shape `(...)`; for one-hot labels in
+        [(a - 1) ** 2, a ** 2 + 1] / classes.
+
+    Raises:
+        ValueError: `a` is outside its range, or labels do not fit.
+
+    Example:
+        >>> loss = asymmetric_mean_squared_error([0], [[0.7, 0.2, 0.1]], a=1.0)
+        >>> round(float(loss[0]), 4)
+        0.0467
+
+    Reference:
+        Wang et al., "Joint Asymmetric Loss for Learning with Noisy Labels", ICCV
+        2025. Formula and default: the authors' code (cswjl/joint-asymmetric-loss).
+    """
+    _limits.check("asymmetric_mean_squared_error", _SQUARED, a=a)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    p = prediction.probabilities()
+    if labels.rows is not None:
+        return ops.sum(ops.square(p - a * labels.rows), axis=-1) / labels.num_classes
+    own = prediction.pick_probability(labels)
+    others = ops.sum(ops.square(p), axis=-1) - ops.square(own)
+    return (others + ops.square(a - own)) / labels.num_classes
+
+
+def _not_zero(q, prediction):
+    """`q`, or 1e-12 for 0: expm1(x) is x to rounding there, the loss at its limit."""
+    if _limits.is_variable(q):
+        return ops.maximum(ops.cast(q, prediction.scores.dtype), 1e-12)
+    return max(q, 1e-12)
+
+
+def _log(value):
+    return ops.log(value) if _limits.is_variable(value) else math.log(value)
+
+
+def _exp(value):
+    return ops.exp(value) if _limits.is_variable(value) else math.exp(value)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class AsymmetricGeneralizedCrossEntropy(FunctionLoss):
+    """`asymmetric_generalized_cross_entropy` as a `Loss`; arguments as there."""
+
+    function = staticmethod(asymmetric_generalized_cross_entropy)
+    limits = _GENERALIZED
+
+    def __init__(
+        self, a=0.6, q=0.6, from_logits=False, ignore_class=None, **keras_options
+    ):
+        parameters = {"a": a, "q": q, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class AsymmetricUnhinged(FunctionLoss):
+    """`asymmetric_unhinged` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(asymmetric_unhinged)
+    limits = _UNHINGED
+
+    def __init__(
+        self, a=5.5, q=3.0, from_logits=False, ignore_class=None, **keras_options
+    ):
+        parameters = {"a": a, "q": q, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class AsymmetricExponential(FunctionLoss):
+    """`asymmetric_exponential` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(asymmetric_exponential)
+    limits = _EXPONENTIAL
+
+    def __init__(self, a=2.5, from_logits=False, ignore_class=None, **keras_options):
+        parameters = {"a": a, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class AsymmetricMeanSquaredError(FunctionLoss):
+    """`asymmetric_mean_squared_error` as a `Loss`; arguments as there."""
+
+    function = staticmethod(asymmetric_mean_squared_error)
+    limits = _SQUARED
+
+    def __init__(self, a=30.0, from_logits=False, ignore_class=None, **keras_options):
+        parameters = {"a": a, "from_logits": from_logits}
+        super().__init__(parameters, ignore_class, **keras_options)

@@ -1,0 +1,121 @@
+"""A loss that fits plus a loss that resists: any two of the package (ICML 2020)."""
+
+import keras
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._decoding import Labels, to_float
+from tfrobustloss.losses._nested import NestedLoss, check_inner, on_logits, values
+from tfrobustloss.losses.normalized import NormalizedCrossEntropy
+from tfrobustloss.losses.symmetric import ReverseCrossEntropy
+
+_LIMITS = {"alpha": _limits.Range(low=0), "beta": _limits.Range(low=0)}
+
+
+def active_passive(y_true, y_pred, active, passive, alpha=1.0, beta=1.0):
+    """A weighted sum of two losses: an active one and a passive one.
+
+        loss = alpha * active + beta * passive
+
+    An active loss looks at the label's probability alone (`NormalizedCrossEntropy`,
+    `NormalizedFocal`); a passive one also pushes down the others
+    (`ReverseCrossEntropy`, `MeanAbsoluteError`). The sum of two symmetric losses is
+    symmetric. Published weights: `recommended`.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, as the
+            two losses say.
+        active: A classification loss of this package.
+        passive: Another one.
+        alpha: Float >= 0, weight of `active`.
+        beta: Float >= 0, weight of `passive`.
+
+    Returns:
+        Loss per example, shape `(...)`.
+
+    Raises:
+        TypeError: `active` or `passive` is no classification loss of this package.
+        ValueError: A weight is negative, one loss is on logits and the other on
+            probabilities, or labels do not fit.
+
+    Example:
+        >>> active, passive = NormalizedCrossEntropy(), ReverseCrossEntropy()
+        >>> loss = active_passive([0], [[0.7, 0.2, 0.1]], active, passive)
+        >>> round(float(loss[0]), 4)
+        2.8467
+
+    Reference:
+        Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels",
+        ICML 2020.
+    """
+    _limits.check("active_passive", _LIMITS, alpha=alpha, beta=beta)
+    check_inner("active_passive", active=active, passive=passive)
+    _check_same_kind("active_passive", active, passive)
+    y_pred = to_float(y_pred)
+    labels = y_true if isinstance(y_true, Labels) else Labels(y_true, y_pred)
+    first, second = (values(loss, labels, y_pred) for loss in (active, passive))
+    return alpha * first + beta * second
+
+
+def _check_same_kind(owner, active, passive):
+    if active.from_logits != passive.from_logits:
+        raise ValueError(
+            f"{owner}: `active` and `passive` must have the same `from_logits`. "
+            f"Received: from_logits={active.from_logits!r} and "
+            f"{passive.from_logits!r}."
+        )
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class ActivePassive(NestedLoss):
+    """`active_passive` as a `keras.losses.Loss`.
+
+    Args:
+        active: See `active_passive`; `NormalizedCrossEntropy()` by default.
+        passive: See `active_passive`; `ReverseCrossEntropy()` by default.
+        alpha: See `active_passive`.
+        beta: See `active_passive`.
+        from_logits: Whether `y_pred` holds logits; sets it in both losses. None to
+            take what they say.
+        ignore_class: See `FunctionLoss`; the two losses must have none.
+        **keras_options: `reduction`, `name`, `dtype`: see `FunctionLoss`.
+
+    Raises:
+        TypeError: As `active_passive`.
+        ValueError: As `active_passive`; also if a loss has an `ignore_class`.
+    """
+
+    function = staticmethod(active_passive)
+    limits = _LIMITS
+
+    def __init__(
+        self,
+        active=None,
+        passive=None,
+        alpha=1.0,
+        beta=1.0,
+        from_logits=None,
+        ignore_class=None,
+        **keras_options,
+    ):
+        given = [loss for loss in (active, passive) if loss is not None]
+        kind = from_logits
+        if kind is None and given:
+            kind = getattr(given[0], "from_logits", False)
+        active = NormalizedCrossEntropy(bool(kind)) if active is None else active
+        passive = (
+            ReverseCrossEntropy(from_logits=bool(kind)) if passive is None else passive
+        )
+        check_inner("ActivePassive", active=active, passive=passive)
+        if from_logits is not None:
+            active, passive = (on_logits(x, from_logits) for x in (active, passive))
+        _check_same_kind("ActivePassive", active, passive)
+        inner = {"active": active, "passive": passive}
+        parameters = {"alpha": alpha, "beta": beta}
+        super().__init__(inner, parameters, ignore_class, **keras_options)
+        self.from_logits = active.from_logits
+
+    def get_config(self):
+        """Everything that builds this loss again, as plain JSON values."""
+        return {**super().get_config(), "from_logits": self.from_logits}
