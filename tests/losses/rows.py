@@ -7,9 +7,9 @@ import dataclasses
 import math
 
 import numpy as np
+from tfrobustloss.testing import LossTraits
 
 from tfrobustloss import losses
-from tfrobustloss.testing import LossTraits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +85,23 @@ _BAD_THETAS = (
     ("eta", 0.0),
     ("eta", -1.0),
     ("num_classes", 1),
+)
+
+# a shift of the logits changes their length: not what their softmax says
+_LENGTH_MATTERS = {"check_logits": "normalised logits: see `normalize`"}
+# what speaks of one example's value; `test_mutual_information.py` has its counterpart
+_WHOLE_BATCH = dict.fromkeys(
+    (
+        "check_per_sample",
+        "check_reductions",
+        "check_sample_weight",
+        "check_masks",
+        "check_ignore_class",
+        "check_numerical_gradient",
+        "check_batch_order",
+        "check_traits",
+    ),
+    "one value a batch, not one an example",
 )
 
 
@@ -458,6 +475,156 @@ ROWS = [
         symmetric=False,
         zero_at_label=True,
     ),
+    row(
+        losses.TaylorCrossEntropy,
+        "order3",
+        {"order": 3},
+        bounds=(0, 11 / 6),
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: sum(
+                (1 - _picked(y, p)) ** i / i for i in (1, 2, 3)
+            )
+        },
+    ),
+    row(
+        losses.TaylorCrossEntropy,
+        "order1",
+        {"order": 1},
+        bounds=(0, 1),
+        symmetric=True,
+        zero_at_label=True,
+        equals={
+            "half the absolute error": lambda y, p: losses.mean_absolute_error(y, p) / 2
+        },
+    ),
+    row(
+        losses.PolyCrossEntropy,
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "cross-entropy and absolute error": lambda y, p: (
+                losses.cross_entropy(y, p) + losses.mean_absolute_error(y, p)
+            )
+        },
+    ),
+    row(
+        losses.EpsilonSoftmaxCrossEntropy,
+        bounds=(0, -math.log(1e-8)),
+        symmetric=False,
+        zero_at_label=True,
+        equals={"its formula": lambda y, p: _epsilon_softmax(y, p, 1e4)},
+    ),
+    row(
+        losses.EpsilonSoftmaxCrossEntropy,
+        "m0",
+        {"m": 0.0, "floor": 0.0},
+        zero_at_label=True,
+        equals={"cross-entropy": losses.cross_entropy},
+    ),
+    row(
+        losses.TruncatedGeneralizedCrossEntropy,
+        bounds=(0, (1 - 0.5**0.7) / 0.7),
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: (
+                (1 - np.maximum(_picked(y, p), 0.5) ** 0.7) / 0.7
+            )
+        },
+        skips={"check_trains": "no gradient while p is at most k: needs a warm-up"},
+    ),
+    row(
+        losses.TruncatedGeneralizedCrossEntropy,
+        "k0",
+        {"k": 0.0},
+        zero_at_label=True,
+        equals={"generalized cross-entropy": losses.generalized_cross_entropy},
+    ),
+    row(
+        losses.Unhinged,
+        symmetric=True,
+        zero_at_label=False,
+        equals={
+            "cross-entropy less its mean over labels": lambda y, p: (
+                np.log(p).mean(-1) - np.log(_picked(y, p))
+            )
+        },
+    ),
+    row(losses.ConfidenceRegularized, symmetric=False, zero_at_label=False),
+    row(
+        losses.ConfidenceRegularized,
+        "beta1",
+        {"beta": 1.0},
+        symmetric=True,
+        zero_at_label=False,
+        equals={"unhinged": losses.unhinged},
+    ),
+    row(
+        losses.MeanSquaredError,
+        bounds=(0, 2),
+        symmetric=False,
+        zero_at_label=True,
+        equals={"keras.losses": lambda y, p: _keras("mean_squared_error", y, p, 5)},
+    ),
+    row(
+        losses.SquaredHinge,
+        bounds=(4 / 5, 8 / 5),
+        symmetric=False,
+        zero_at_label=False,
+        equals={"keras.losses": lambda y, p: _keras("squared_hinge", y, p, 1)},
+    ),
+    row(
+        losses.Baikal,
+        bounds=(5 * math.log(5) + 1, 1.001e7),  # of probabilities clipped at 1e-7
+        symmetric=False,
+        zero_at_label=False,
+    ),
+    row(
+        losses.NegativeLearning,
+        bounds=(0, -math.log(1e-7) / 4),
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: (
+                (np.log1p(-_picked(y, p)) - np.log1p(-p).sum(-1)) / (p.shape[-1] - 1)
+            )
+        },
+    ),
+    row(
+        losses.NegativeLearning,
+        "complementary",
+        {"complementary": True},
+        bounds=(0, -math.log(1e-7)),
+        prefers_label=False,
+        equals={"its formula": lambda y, p: -np.log1p(-_picked(y, p))},
+    ),
+    row(
+        losses.SparseRegularized,
+        symmetric=False,
+        zero_at_label=False,
+        skips=_LENGTH_MATTERS,
+    ),
+    row(
+        losses.SparseRegularized,
+        "plain",
+        {"temperature": 1.0, "exponent": 1.0, "normalize": False, "weight": 0.5},
+        equals={"cross-entropy": lambda y, p: losses.cross_entropy(y, p) + 0.5},
+    ),
+    row(
+        losses.LabelDistributionallyRobust,
+        bounds=(-math.log(5), 5.1),
+        zero_at_label=False,
+        skips=_LENGTH_MATTERS,
+    ),
+    row(
+        losses.LabelDistributionallyRobust,
+        "plain",
+        {"margin": 0.0, "normalize": False},
+        equals={"cross-entropy": lambda y, p: losses.cross_entropy(y, p) - math.log(5)},
+    ),
+    row(losses.DeterminantMutualInformation, skips=_WHOLE_BATCH),
 ]
 
 
@@ -479,3 +646,16 @@ def _keras_cross_entropy(ids, p, label_smoothing=0.0):
     return keras.losses.categorical_crossentropy(
         np.eye(p.shape[-1], dtype="float32")[ids], p, label_smoothing=label_smoothing
     )
+
+
+def _keras(name, ids, p, scale):
+    import keras
+
+    rows = np.eye(p.shape[-1], dtype="float32")[ids]
+    return scale * np.asarray(getattr(keras.losses, name)(rows, p))
+
+
+def _epsilon_softmax(ids, p, m):
+    largest = p == p.max(-1, keepdims=True)
+    p = (p.astype("float64") + m * largest) / (m + 1)
+    return -np.log(_picked(ids, p))

@@ -133,6 +133,9 @@ def expect_finite(what, values):
 
 def to_numpy(values):
     """A tensor or array of any float type as a float64 array."""
+    if ops.is_tensor(values) and len(values.shape) == 0:
+        values = ops.expand_dims(values, 0)  # no numpy takes a bfloat16 scalar of TF
+        return np.asarray(ops.convert_to_numpy(values), "float64")[0]
     return np.asarray(ops.convert_to_numpy(values), "float64")
 
 
