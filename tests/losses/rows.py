@@ -7,9 +7,9 @@ import dataclasses
 import math
 
 import numpy as np
-from tfrobustloss.testing import LossTraits
 
 from tfrobustloss import losses
+from tfrobustloss.testing import LossTraits
 
 
 @dataclasses.dataclass(frozen=True)
