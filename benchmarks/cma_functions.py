@@ -178,8 +178,7 @@ def print_table(rows, problems, seeds):
     cells = {(row["function"], row["by"]): row for row in rows}
     print(f"{'evaluations to target':24s}" + "".join(f"{n:>22s}" for n in names))
     for function, population, _, target, _ in problems:
-        line = f"{function.__name__} {target:g} ({population or 11})"
-        line = f"{line:24s}"
+        line = f"{f'{function.__name__} {target:g} ({population or 11})':24s}"
         for name in names:
             row = cells.get((function.__name__, name))
             text = ""

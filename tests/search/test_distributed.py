@@ -10,7 +10,7 @@ import time
 import keras_tuner
 import pytest
 
-from tfrobustloss.search import CMAES, _service
+from tfrobustloss.search import CMAES, _roles, _service
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.search.test_distributed"])
@@ -177,13 +177,13 @@ def test_roles(monkeypatch):
     for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"):
         monkeypatch.setenv(f"KERASTUNER_{name}", "")
         monkeypatch.delenv(f"KERASTUNER_{name}")
-    assert _service.role() is None
+    assert _roles.role() is None
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
-    assert _service.role() == "chief"
+    assert _roles.role() == "chief"
     assert os.environ["KERASTUNER_ORACLE_IP"] == "127.0.0.1"
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker-1")
-    assert _service.role() == "worker"
+    assert _roles.role() == "worker"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "10.0.0.5", "chief.example.org"])

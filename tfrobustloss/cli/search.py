@@ -83,6 +83,7 @@ def run(arguments):
 def _run(arguments):
     from tfrobustloss import _files, plots
     from tfrobustloss.cli import _search_report
+    from tfrobustloss.search import _roles
 
     output, journal = _paths(arguments)
     for name, path in (("output", output), ("plot", arguments.plot)):
@@ -91,6 +92,10 @@ def _run(arguments):
     if arguments.plot is not None:
         plots.check_format(arguments.plot)
     search = _prepare(arguments, journal)
+    if _roles.role() == "worker":
+        search.run()
+        print("The search is over; the chief has what was found.")
+        return 0
     print(_search_report.introduction(search), flush=True)
     try:
         with _search_report.progress(search) as shown:

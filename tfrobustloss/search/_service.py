@@ -17,8 +17,8 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-_IP, _PORT = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
-_TUNER = "KERASTUNER_TUNER_ID"
+from tfrobustloss.search import _roles
+
 _NOTE = "tfrobustloss-bin"  # metadata beside a message: who sends it, and figures
 _SHARED = [("grpc.max_metadata_size", 1 << 20)]
 _SERVER = [*_SHARED, ("grpc.so_reuseport", 0)]  # or a second chief would share the port
@@ -37,19 +37,8 @@ _LONGEST_IDLE_SECONDS = 1.0
 _BEST_TRIALS = 100  # that a worker keeps when the search has ended
 
 
-def role():
-    """What this process is, by Keras Tuner's environment: None, "chief" or "worker".
-
-    Without an address the service stays on this machine.
-    """
-    if _PORT not in os.environ or _TUNER not in os.environ:
-        return None
-    os.environ.setdefault(_IP, "127.0.0.1")
-    return "chief" if "chief" in os.environ[_TUNER] else "worker"
-
-
 def _address():
-    return f"{os.environ[_IP]}:{os.environ[_PORT]}"
+    return f"{os.environ[_roles.IP]}:{os.environ[_roles.PORT]}"
 
 
 def _warn_if_open(host):
@@ -59,12 +48,13 @@ def _warn_if_open(host):
     except ValueError:
         private = host == "localhost"
     if not private:
+        port = os.environ[_roles.PORT]
         warnings.warn(
             f"CMAES: the chief listens on {_address()}. Keras Tuner's service knows no "
             "password and no encryption: whoever reaches the port can read the search, "
             "take its trials and make up results. Let a firewall admit your workers "
-            f"alone, or keep {_IP}=127.0.0.1 and bring workers in through SSH tunnels "
-            f"(ssh -L {os.environ[_PORT]}:127.0.0.1:{os.environ[_PORT]} ...).",
+            f"alone, or keep {_roles.IP}=127.0.0.1 and bring workers in through SSH "
+            f"tunnels (ssh -L {port}:127.0.0.1:{port} ...).",
             stacklevel=4,
         )
 
@@ -134,7 +124,7 @@ def serve(oracle):
         OSError: The port is taken.
         Exception: What ended the search before its time.
     """
-    _warn_if_open(os.environ[_IP])
+    _warn_if_open(os.environ[_roles.IP])
     oracle.idle_seconds = 0  # the workers wait; the service must not
     servicer = _Servicer(oracle)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
@@ -145,7 +135,7 @@ def serve(oracle):
     except RuntimeError:
         raise OSError(
             f"CMAES: the chief cannot listen on {_address()}. Does another run there? "
-            f"Then choose a different {_PORT}."
+            f"Then choose a different {_roles.PORT}."
         ) from None
     server.start()
     try:

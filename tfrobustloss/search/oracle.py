@@ -132,6 +132,11 @@ class CMAESOracle(SharedOracle):
             return
         if not self.trials and self.is_stored():
             self.reload()
+        self._space, self._search = self.open_search()
+        self._settle()
+
+    def open_search(self):
+        """The space of the trials and the `CmaSearch` with their candidates."""
         space = Space(self.hyperparameters, self._options["hold"])
         deviations = [dimension.least_deviation for dimension in space.dimensions]
         search = CmaSearch(
@@ -146,8 +151,7 @@ class CMAESOracle(SharedOracle):
             journal=os.path.join(self._project_dir, "cma.jsonl"),
             options={"minstd": deviations} if any(deviations) else None,
         )
-        self._space, self._search = space, search
-        self._settle()
+        return space, search
 
     def reload(self):
         """Reads the project's files, as `keras_tuner.Oracle.reload`."""

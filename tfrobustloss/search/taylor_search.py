@@ -1,14 +1,14 @@
 """Algorithm 1 of Gao et al. 2021: CMA-ES looks for a Taylor loss that resists noise."""
 
 import json
-import time
 
 import numpy as np
 
 from tfrobustloss import _files, _limits, losses
-from tfrobustloss.search import _found, _history, _provenance, _tasks
+from tfrobustloss.search import _found, _history, _provenance, _roles, _tasks
 from tfrobustloss.search._fitness import Fitness
 from tfrobustloss.search._forms import Form
+from tfrobustloss.search._progress import Progress
 from tfrobustloss.search._tasks import Task, make_tasks
 
 __all__ = ["TaylorLossSearch", "Task", "make_tasks"]
@@ -24,6 +24,7 @@ _LIMITS = {
     "batch_size": _limits.Range(low=1, integer=True),
     "momentum": _limits.Range(0, 1, open_high=True),
     "seed": _limits.Range(0, 2**32 - 1, integer=True),
+    "lease_seconds": _limits.Range(low=0, open_low=True),
 }
 # Seeds below 1000 are left to comparisons; those of a search and of the check of what
 # it found have nothing in common with them or with each other.
@@ -160,7 +161,7 @@ class TaylorLossSearch:
         }
         self._trainer_options = trainer_options
         self._cma = _provenance.open_journal(
-            journal,
+            None if _roles.role() == "worker" else journal,  # it is the chief's
             self.settings,
             vector,
             sigma0,
@@ -171,43 +172,42 @@ class TaylorLossSearch:
         self._fitness = None
         self._best = None
 
-    def run(self, callback=None, on_candidate=None):
+    def run(self, callback=None, on_candidate=None, lease_seconds=3600.0):
         """Searches; Ctrl-C and errors lose nothing, and the next call goes on.
 
+        Several processes share a search when each is told its role, as
+        `tfrobustloss.search.tuner` says: the chief keeps the journal, workers train
+        the candidates. All make the same search; its history is that of one process.
+
         Args:
-            callback: Called after each generation with its progress: the dict of
-                `history`, with `generations`, `candidates_per_second` and
-                `seconds_left`.
-            on_candidate: Called with `done, total` after each candidate.
+            callback: Called after each generation, but not in a worker, with its
+                progress: the dict of `history`, with `generations`,
+                `candidates_per_second` and `seconds_left`.
+            on_candidate: Called with `done, total` after each candidate, likewise.
+            lease_seconds: Float > 0, longer than a candidate takes: when a chief
+                hands it to another worker.
         """
-        on_candidate = on_candidate or (lambda done, total: None)
-        begin, before = time.perf_counter(), len(self._cma.history())
-        total = self.generations * self._cma.population_size
+        _limits.check("search", _LIMITS, lease_seconds=lease_seconds)
+        self._best = None
+        progress = Progress(self, self._cma, callback, on_candidate)
+        if role := _roles.role():
+            from tfrobustloss.search import _shared  # it alone needs Keras Tuner
+
+            if role == "worker":
+                _shared.work(self, self._score_one, lease_seconds)
+            else:
+                _shared.lead(self, self._cma, lease_seconds, progress)
+            return
         while self._cma.generation < self.generations and not self._cma.finished:
             generation = self._cma.generation
             candidates = self._cma.pending()
 
             def tell(index, value, candidates=candidates):
                 self._cma.tell(candidates[index].id, value)
-                on_candidate(len(self._cma.history()), total)
+                progress.candidate()
 
-            self._best = None
-            self._evaluator().score(
-                [candidate.x for candidate in candidates],
-                self._seeds_of(generation),
-                generation % self.settings["noise_draws"],
-                tell,
-            )
-            if callback is not None:
-                done = len(self._cma.history())
-                rate = (done - before) / (time.perf_counter() - begin)
-                progress = {
-                    **self.history()[-1],
-                    "generations": self.generations,
-                    "candidates_per_second": rate,
-                    "seconds_left": (total - done) / rate,
-                }
-                callback(progress)
+            self.score([one.x for one in candidates], generation, tell)
+            progress.generation()
 
     def history(self):
         """List of a dict per complete generation, of plain JSON values.
@@ -217,6 +217,20 @@ class TaylorLossSearch:
         are the candidates, None for the value of one that diverged.
         """
         return _history.generations(self._cma.history(), self._cma.generation)
+
+    def score(self, vectors, generation, on_value=None):
+        """Fitness of vectors, with the seeds and wrong labels of a generation.
+
+        Args:
+            vectors: List of vectors of `form`.
+            generation: Int >= 0; one that is not in the search has seeds of its own.
+            on_value: Called with `index, value` as soon as a value is known.
+
+        Returns:
+            Array of accuracies in [0, 1], NaN where a training diverged.
+        """
+        seeds, draw = self._seeds_of(generation), generation % len(self.seeds["noise"])
+        return self._evaluator().score(vectors, seeds, draw, on_value)
 
     def best(self):
         """What was found, chosen by training anew.
@@ -278,6 +292,9 @@ class TaylorLossSearch:
     def generation(self):
         """Number of complete generations."""
         return self._cma.generation
+
+    def _score_one(self, vector, generation):
+        return float(self.score([np.array(vector)], generation)[0])
 
     def _seeds_of(self, generation):
         count = self.settings["seeds_per_candidate"]

@@ -26,7 +26,7 @@ import time
 
 import keras_tuner
 
-from tfrobustloss.search import _project, _service
+from tfrobustloss.search import _project, _roles, _service
 from tfrobustloss.search.oracle import CMAESOracle
 
 
@@ -126,7 +126,7 @@ class CMAES(keras_tuner.Tuner):
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
-        role = _service.role()
+        role = _roles.role()
         oracle.keeps_workers = role == "chief"
         if role == "worker":
             kwargs["overwrite"] = False  # the folder is the chief's
