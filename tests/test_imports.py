@@ -66,6 +66,11 @@ ALLOWED = {
     "search._forms": ({"losses", "presets", "_limits"}, {"numpy"}),
     "search._provenance": ({"_environment", "_files", "_limits", "presets"}, set()),
     "presets": ({"losses", "_limits"}, set()),
+    "serving": (
+        {"layers", "_tempered", "_files", "_limits"},
+        {"keras", "numpy", "tensorflow"},
+    ),
+    "serving._c_loader": (set(), set()),  # runs where nothing can be imported
     "testing": ({"_limits", "_backend"}, {"keras", "numpy"}),
     "testing._oracles": (set(), {"numpy", "keras_tuner"}),
     "plots": (EVERYTHING, {"keras", "numpy", "matplotlib"}),

@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 
-from tfrobustloss.cli import compare, search
+from tfrobustloss.cli import compare, export, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 _WRONG_USE = 2
@@ -35,6 +35,7 @@ def main(argv=None):
     )
     compare.add_parser(commands)
     search.add_parser(commands)
+    export.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         _import_keras_quietly()

@@ -1,0 +1,313 @@
+"""What `export` writes, what it refuses, and that nothing is left half-written."""
+
+import os
+import stat
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.framework import op_def_registry
+from tensorflow.python.tools import saved_model_cli
+
+from tests.losses.values import numpy
+from tests.serving.models import ENDINGS, image_model, vector_model
+from tfrobustloss import layers, losses, serving
+from tfrobustloss.serving import _activation, _signatures
+
+LOGITS = np.array([[2.0, 0.0, -1.0]], "float32")
+
+
+def meta_graph(version):
+    with open(os.path.join(version, "saved_model.pb"), "rb") as file:
+        return saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0]
+
+
+@pytest.mark.parametrize("name", ["tempered_layer", "tempered_logits", "sigmoid"])
+def test_operations_are_tensorflows_own(name, exported):
+    found = _signatures.operations(meta_graph(exported(name)[1]).graph_def)
+    assert "DecodeImage" in found  # the scan sees functions too
+    assert not {each for each in found if "PyFunc" in each}
+    # DecodeImage's file of kernels and the like come with `import tensorflow`
+    assert {each for each in found if op_def_registry.get(each) is None} == set()
+    assert not {each for each in found if "Random" in each or "Dropout" in each}
+
+
+def test_the_version_holds_no_state_of_training(exported):
+    model, version = exported("softmax")
+    kept = {
+        name for name, _ in tf.train.list_variables(f"{version}/variables/variables")
+    }
+    values = {each for each in kept if each.endswith("VARIABLE_VALUE")}
+    assert len(values) == len(model.trainable_variables)
+    assert len(values) < len(model.variables)  # the seeds of three layers are gone
+
+
+def test_named_inputs_and_outputs(exported, capsys):
+    version = exported("tempered_logits")[1]
+    parser = saved_model_cli.create_parser()
+    arguments = parser.parse_args(["show", "--dir", version, "--all"])
+    arguments.func(arguments)
+    shown = capsys.readouterr().out
+    for line in (
+        "signature_def['serving_default']",
+        "signature_def['serving_image_bytes']",
+        "inputs['inputs'] tensor_info",
+        "inputs['image_bytes'] tensor_info",
+        "outputs['probabilities'] tensor_info",
+        "outputs['classes'] tensor_info",
+        "outputs['scores'] tensor_info",
+        "tensorflow/serving/predict",
+    ):
+        assert line in shown
+
+
+def test_versions_count_up(tmp_path):
+    model, folder = vector_model(activation="softmax"), tmp_path / "new" / "model"
+    assert serving.export(model, folder) == str(folder / "1")
+    assert serving.export(model, str(folder), version=7) == str(folder / "7")
+    assert serving.export(model, folder) == str(folder / "8")
+    (folder / "notes").mkdir()
+    before = (folder / "7" / "saved_model.pb").read_bytes()
+    message = (
+        r"export: `version` must be a number that is free. Received: version=7. .*9"
+    )
+    with pytest.raises(ValueError, match=message):
+        serving.export(model, folder, version=7)
+    assert (folder / "7" / "saved_model.pb").read_bytes() == before
+    assert sorted(os.listdir(folder)) == ["1", "7", "8", "notes"]
+    mode = stat.S_IMODE(os.stat(folder / "8").st_mode)
+    assert mode == stat.S_IMODE(os.stat(folder / "notes").st_mode)  # servers may read
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_activation_is_read_off_the_loss(name):
+    model = image_model(name)
+    function, _ = _activation.find("export", model)
+    outputs = keras.ops.softmax(LOGITS)
+    np.testing.assert_allclose(
+        numpy(function(outputs)), numpy(ENDINGS[name][2](outputs)), atol=1e-7
+    )
+
+
+def test_a_variable_temperature_is_exported_at_its_value(tmp_path):
+    temperature = keras.Variable(1.0, trainable=False)
+    loss = losses.BiTemperedLogistic(0.8, temperature, from_logits=True)
+    model = vector_model(loss)
+    temperature.assign(2.0)
+    loaded = tf.saved_model.load(serving.export(model, tmp_path / "a"))
+    x = np.array([[3.0, -1.0]], "float32")
+    received = loaded.signatures["serving_default"](inputs=tf.constant(x))
+    want = losses.tempered_softmax(model(x), 2.0)
+    np.testing.assert_allclose(numpy(received["probabilities"]), numpy(want), atol=1e-6)
+
+
+def test_told_activations():
+    model = vector_model()
+    for options, want in (
+        ({"temperature": 1.5}, losses.tempered_softmax(LOGITS, 1.5)),
+        ({"activation": "softmax"}, keras.ops.softmax(LOGITS)),
+        ({"activation": "sigmoid"}, keras.ops.sigmoid(LOGITS)),
+        ({"activation": "linear"}, LOGITS),
+    ):
+        function, _ = _activation.find("export", model, **options)
+        np.testing.assert_array_equal(numpy(function(LOGITS)), numpy(want))
+
+
+def test_mixed_precision_serves_float32(tmp_path):
+    layer = keras.layers.Dense(3, dtype="mixed_float16")
+    model = keras.Sequential([keras.Input((2,)), layer])
+    version = serving.export(model, tmp_path / "a", temperature=1.2)
+    serve = tf.saved_model.load(version).signatures["serving_default"]
+    outputs = serve(inputs=tf.constant([[1.0, 2.0]]))
+    assert outputs["probabilities"].dtype == tf.float32
+    assert float(tf.reduce_sum(outputs["probabilities"])) == pytest.approx(1, abs=1e-6)
+
+
+def test_preprocessing_is_in_the_graph(tmp_path, images):
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(3, activation="softmax")(
+        keras.layers.Flatten()(inputs)
+    )
+    model = keras.Model(inputs, outputs)
+    version = serving.export(
+        model, tmp_path / "a", image_bytes=True, preprocessing=lambda x: x / 255 - 0.5
+    )
+    serve = tf.saved_model.load(version).signatures["serving_image_bytes"]
+    encoded = tf.constant([_signatures.png(image) for image in images])
+    received = serve(image_bytes=encoded)["probabilities"]
+    want = model(images.astype("float32") / 255 - 0.5)
+    np.testing.assert_allclose(numpy(received), numpy(want), atol=1e-6)
+
+
+def test_per_pixel_classes(tmp_path):
+    inputs = keras.Input((None, None, 1))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 1, activation="softmax")(inputs))
+    version = serving.export(model, tmp_path / "a", top_k=1)
+    serve = tf.saved_model.load(version).signatures["serving_default"]
+    outputs = serve(inputs=tf.zeros((2, 5, 6, 1)))
+    assert outputs["probabilities"].shape == (2, 5, 6, 4)
+    assert outputs["classes"].shape == (2, 5, 6, 1)
+
+
+def test_tflite(tmp_path):
+    model = vector_model(losses.BiTemperedLogistic(0.8, 1.3, from_logits=True))
+    path = tmp_path / "model.tflite"
+    serving.export_tflite(model, path)
+    with pytest.warns(UserWarning, match="deprecated"):
+        lite = tf.lite.Interpreter(str(path))
+    lite.allocate_tensors()
+    x = np.array([[1.0, -2.0]], "float32")
+    lite.set_tensor(lite.get_input_details()[0]["index"], x)
+    lite.invoke()
+    received = lite.get_tensor(lite.get_output_details()[0]["index"])
+    want = numpy(losses.tempered_softmax(model(x), 1.3))
+    np.testing.assert_allclose(received, want, atol=1e-6)
+
+
+# --- what is refused
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def _called():
+    model = Subclassed()
+    model(LOGITS)
+    return model
+
+
+def _two_outputs():
+    x = keras.Input((2,))
+    return keras.Model(x, [keras.layers.Dense(2)(x), keras.layers.Dense(3)(x)])
+
+
+def _logits_and_softmax():
+    return vector_model(losses.CrossEntropy(from_logits=True), activation="softmax")
+
+
+def _wrong_loss():
+    return vector_model(losses.CrossEntropy(), kernel_initializer="random_normal")
+
+
+def python_function(x):
+    return tf.numpy_function(lambda y: y, [x], tf.float32)
+
+
+class Unknown(keras.losses.Loss):
+    from_logits = True
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+SOFT = {"activation": "softmax"}
+IMAGES = {"image_bytes": True}
+BAD = [
+    (lambda: keras.Sequential([keras.layers.Dense(3)]), {}, ValueError, "`mod.*bu"),
+    (Subclassed, {}, ValueError, "`model` .*built"),
+    (_called, SOFT, ValueError, "`model` must be functional or sequential"),
+    (_two_outputs, SOFT, ValueError, "`model` must be a model with one output"),
+    (lambda: "model.keras", {}, TypeError, "`model` must be a keras.Model"),
+    (vector_model, {}, ValueError, "`model` must be compiled.* temperature=t2"),
+    (_logits_and_softmax, {}, ValueError, "`model` must end in logits"),
+    (_wrong_loss, {}, ValueError, "must be probabilities"),
+    (lambda: vector_model(Unknown()), {}, ValueError, "loss=Unknown .*temperature=t2"),
+    (vector_model, {"activation": "relu"}, ValueError, "`activation`.*'relu'"),
+    (vector_model, {"temperature": 0}, ValueError, r"`temperature`.*\(0, 5\]"),
+    (vector_model, {"temperature": 2, **SOFT}, ValueError, "`temperature`.*None"),
+    (vector_model, {"class_names": ["a"], **SOFT}, ValueError, r"3 names.*\['a'\].* 1"),
+    (vector_model, {"class_names": "abc", **SOFT}, TypeError, "`class_names`.*list of"),
+    (vector_model, {"class_names": [1, 2, 3], **SOFT}, TypeError, "`class_names`"),
+    (vector_model, {"top_k": 4, **SOFT}, ValueError, r"`top_k`.*\[1, 3\].*k=4"),
+    (vector_model, {"version": 0, **SOFT}, ValueError, "`version`.*version=0"),
+    (vector_model, {"version": "1", **SOFT}, TypeError, "`version`.*version='1'"),
+    (vector_model, {**IMAGES, **SOFT}, ValueError, r"`image_bytes`.*shapes \[\(2,\)\]"),
+    (vector_model, {"preprocessing": abs, **SOFT}, ValueError, "`prepro.*image"),
+    (lambda: image_model("softmax"), {"preprocessing": 2, **IMAGES}, TypeError, "`pre"),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": lambda x: x[:, :4], **IMAGES},
+        ValueError,
+        r"`preprocessing`.*\(batch, 8, 8, 1\)",
+    ),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": lambda x: np.asarray(x), **IMAGES},
+        ValueError,
+        "`preprocessing`.*symbolic",
+    ),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": python_function, **IMAGES},
+        ValueError,
+        "free of Python functions.*PyFunc",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "options", "kind", "message"), BAD)
+def test_bad_arguments(make, options, kind, message, tmp_path):
+    with pytest.raises(kind, match=f"^export: .*{message}"):
+        serving.export(make(), tmp_path / "model", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_list_of_names_is_not_printed_whole(tmp_path):
+    with pytest.raises(ValueError, match="These are 900") as caught:
+        serving.export(
+            vector_model(),
+            tmp_path / "a",
+            class_names=["name"] * 900,
+            activation="softmax",
+        )
+    assert len(str(caught.value)) < 300
+
+
+def test_paths_that_cannot_be_written(tmp_path):
+    model = vector_model(activation="softmax")
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ValueError, match="export: `path` must be a folder.*is a file"):
+        serving.export(model, file)
+    message = "`path` must be a folder that can be written.*Not a directory"
+    with pytest.raises(ValueError, match=message):
+        serving.export(model, file / "below" / "it")
+    with pytest.raises(ValueError, match="`path` must be a folder of this machine"):
+        serving.export(model, "gs://bucket/model")
+    with pytest.raises(TypeError, match="`path` must be a path. Received: path=3"):
+        serving.export(model, 3)
+    assert file.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_failure_in_the_middle_leaves_nothing(error, monkeypatch, tmp_path):
+    model = vector_model(activation="softmax")
+    serving.export(model, tmp_path / "old")
+
+    def fail(version, requests):
+        assert os.path.exists(os.path.join(version, "saved_model.pb"))
+        raise error
+
+    monkeypatch.setattr("tfrobustloss.serving._warmup.write", fail)
+    for folder in ("old", "new/deep"):
+        with pytest.raises(type(error)):
+            serving.export(model, tmp_path / folder)
+    assert os.listdir(tmp_path) == ["old"]
+    assert os.listdir(tmp_path / "old") == ["1"]
+
+
+def test_layers_know_how_they_end():
+    ends = _activation._ends_in_probabilities
+    assert ends(layers.TemperedSoftmax(1.2))
+    inner = vector_model(activation="sigmoid")
+    assert ends(keras.Sequential([keras.Input((2,)), inner]))
+    assert not ends(vector_model())

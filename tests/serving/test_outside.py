@@ -1,0 +1,137 @@
+"""TF Serving's loader takes what `export` writes, with no package to help it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from tests.losses.values import numpy
+from tests.serving.models import CLASS_NAMES, ENDINGS
+from tfrobustloss import serving
+from tfrobustloss.serving import _c_loader, _outside
+
+
+@pytest.fixture(scope="module")
+def encoded(images):
+    return [tf.io.encode_png(image).numpy() for image in images]
+
+
+@pytest.fixture(scope="module")
+def answers(exported, images, encoded):
+    """One process for all models: name -> answers to tensors, to images, to others."""
+    larger = np.kron(images[0], np.ones((3, 3, 1), "uint8"))
+    colour = np.repeat(larger, 3, -1)
+    others = [
+        tf.io.encode_png(larger).numpy(),
+        tf.io.encode_jpeg(colour, quality=100).numpy(),
+        tf.io.encode_png(np.uint16(257) * images[0]).numpy(),
+    ]
+    requests = []
+    for name in ENDINGS:
+        version = exported(name)[1]
+        for signature, inputs in (
+            ("serving_default", {"inputs": images}),
+            ("serving_image_bytes", {"image_bytes": encoded}),
+            ("serving_image_bytes", {"image_bytes": others}),
+        ):
+            one = {"version": version, "signature_name": signature, "inputs": inputs}
+            requests.append(one)
+    results, modules = _outside.run(requests)
+    rows = [results[i : i + 3] for i in range(0, len(results), 3)]
+    return dict(zip(ENDINGS, rows, strict=True)), modules
+
+
+def expected(name, model, images):
+    outputs = model.predict(images, verbose=0)
+    return numpy(ENDINGS[name][2](keras.ops.convert_to_tensor(outputs)))
+
+
+def test_the_process_has_no_package(answers):
+    _, modules = answers
+    assert "ctypes" in modules
+    foreign = {"tensorflow", "keras", "tfrobustloss", "numpy", "google", "absl"}
+    assert not modules & foreign
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_probabilities_are_those_of_predict(name, exported, images, answers):
+    want = expected(name, exported(name)[0], images)
+    from_tensors, from_images, _ = answers[0][name]
+    assert from_tensors["probabilities"].dtype == np.float32
+    # a few roundings of float32: predict's batches are compiled as another program
+    np.testing.assert_allclose(from_tensors["probabilities"], want, rtol=0, atol=3e-7)
+    np.testing.assert_array_equal(
+        from_images["probabilities"], from_tensors["probabilities"]
+    )
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_classes_are_the_likeliest_names(name, answers):
+    for outputs in answers[0][name]:
+        p = outputs["probabilities"]
+        order = np.argsort(-p, axis=-1, kind="stable")[:, :2]
+        scores = np.take_along_axis(p, order, -1)
+        np.testing.assert_array_equal(outputs["scores"], scores)
+        names = [[each.decode() for each in row] for row in outputs["classes"]]
+        assert names == [[CLASS_NAMES[i] for i in row] for row in order]
+
+
+def test_the_models_differ(answers):
+    first = [rows[0]["probabilities"] for rows in answers[0].values()]
+    # `keras_logits` and `softmax_logits` are the same network by another loss
+    different = {each.tobytes() for each in first}
+    assert len(different) == len(ENDINGS) - 3
+
+
+def test_other_sizes_and_formats_are_brought_to_the_model(answers):
+    same, other = answers[0]["softmax"][1:]
+    for row in range(3):  # three times as large, JPEG in colour, 16 bits
+        np.testing.assert_allclose(
+            other["probabilities"][row], same["probabilities"][0], atol=0.05
+        )
+    exact = same["probabilities"][0]
+    np.testing.assert_array_equal(other["probabilities"][2], exact)
+
+
+def test_errors_of_the_loader(exported, tmp_path):
+    version = exported("softmax")[1]
+    with pytest.raises(
+        ValueError, match="predict_outside: `version` must be a version"
+    ):
+        serving.predict_outside(str(tmp_path), np.zeros((1, 8, 8, 1)))
+    requests = [
+        {"version": version, "signature_name": "other", "inputs": {}},
+    ]
+    with pytest.raises(ValueError, match=r"There is no other, only .*serving_default"):
+        _outside.run(requests)
+
+
+def test_several_inputs_and_text(tmp_path):
+    a, b = keras.Input((3,), name="a"), keras.Input((), dtype="string", name="b")
+    table = keras.layers.StringLookup(vocabulary=["x", "y"], output_mode="one_hot")
+    both = keras.layers.Concatenate()([a, table(b)])
+    outputs = keras.layers.Dense(2, activation="softmax")(both)
+    model = keras.Model({"a": a, "b": b}, outputs)
+    version = serving.export(model, tmp_path / "text")
+    inputs = {"a": np.ones((2, 3), "float32"), "b": ["y", "unknown"]}
+    received = serving.predict_outside(version, inputs)
+    want = numpy(model({"a": inputs["a"], "b": tf.constant(inputs["b"])}))
+    np.testing.assert_allclose(received["probabilities"], want, atol=1e-7)
+    assert received["classes"].tolist() == np.argsort(-want, -1).tolist()
+
+
+def test_numbers_of_fields_and_types():
+    meta_graph = meta_graph_pb2.MetaGraphDef.DESCRIPTOR.fields_by_name
+    signature = meta_graph_pb2.SignatureDef.DESCRIPTOR.fields_by_name
+    tensor = meta_graph_pb2.TensorInfo.DESCRIPTOR.fields_by_name
+    assert meta_graph["signature_def"].number == _c_loader.SIGNATURE_DEF
+    assert signature["inputs"].number == _c_loader.INPUTS
+    assert signature["outputs"].number == _c_loader.OUTPUTS
+    assert tensor["name"].number == _c_loader.NAME
+    assert tensor["dtype"].number == _c_loader.DTYPE
+    assert types_pb2.DT_STRING == _c_loader.STRING
+    for number, code in _c_loader.FORMATS.items():
+        assert tf.as_dtype(number).as_numpy_dtype(1) == np.dtype(code).type(1)
+        assert tf.as_dtype(number).size == np.dtype(code).itemsize

@@ -1,0 +1,113 @@
+"""`tfrobustloss export`: a saved model as a version for TF Serving."""
+
+import fractions
+import os
+import shlex
+
+
+def add_parser(commands):
+    """Adds the subcommand and its options to the subparsers `commands`."""
+    parser = commands.add_parser(
+        "export",
+        help="write a trained model as a version that TF Serving takes",
+        description="Writes MODEL.keras as a SavedModel into the next free version of "
+        "DIR. It needs neither this package nor Keras to be served; the softmax, "
+        "tempered softmax or sigmoid that its loss implies is inside.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL.keras", help="a saved Keras model")
+    parser.add_argument(
+        "path", metavar="DIR", help="folder of versions, made if missing"
+    )
+    option = parser.add_argument
+    text = "also take encoded images: PNG, JPEG, GIF or BMP"
+    option("--image-bytes", action="store_true", help=text)
+    text = "multiply decoded images by it, such as 1/255 (default: they stay 0 to 255)"
+    option("--scale", metavar="S", help=text)
+    text = "comma-separated names, or a file with one a line"
+    option("--class-names", metavar="NAMES", help=text)
+    text = "how many classes to name (default: 5, or all where they are fewer)"
+    option("--top-k", type=int, metavar="N", help=text)
+    text = "number of the version (default: the next free one)"
+    option("--version", type=int, metavar="N", help=text)
+    text = "softmax, sigmoid or linear (default: what the saved loss implies)"
+    option("--activation", metavar="NAME", help=text)
+    text = "of a tempered softmax on the outputs"
+    option("--temperature", type=float, metavar="T", help=text)
+    text = "write no requests for the server to run while it loads"
+    option("--no-warmup", action="store_true", help=text)
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Exports the model and prints how to serve it.
+
+    Args:
+        arguments: Parsed options.
+
+    Returns:
+        Exit code 0.
+    """
+    import keras
+
+    from tfrobustloss import serving
+
+    if not os.path.isfile(arguments.model):
+        raise ValueError(_error("MODEL.keras", "a file", arguments.model))
+    version = serving.export(
+        keras.saving.load_model(arguments.model),
+        arguments.path,
+        class_names=_class_names(arguments.class_names),
+        preprocessing=_rescaling(arguments.scale),
+        image_bytes=arguments.image_bytes,
+        top_k=arguments.top_k,
+        warmup={} if arguments.no_warmup else None,
+        version=arguments.version,
+        activation=arguments.activation,
+        temperature=arguments.temperature,
+    )
+    print(_report(version))
+    return 0
+
+
+def _class_names(text):
+    if text is None:
+        return None
+    if os.path.isfile(text):
+        with open(text, encoding="utf-8") as file:
+            return [line.strip() for line in file if line.strip()]
+    return [name.strip() for name in text.split(",")]
+
+
+def _rescaling(text):
+    if text is None:
+        return None
+    import keras
+
+    try:
+        scale = float(fractions.Fraction(text.replace(" ", "")))
+    except (ValueError, ZeroDivisionError):
+        constraint = "a number, such as 1/255"
+        raise ValueError(_error("scale", constraint, text)) from None
+    return keras.layers.Rescaling(scale)
+
+
+def _error(name, constraint, value):
+    from tfrobustloss import _limits
+
+    return _limits.error("export", name, constraint, value)
+
+
+def _report(version):
+    """What was written, and the lines that serve it."""
+    folder = os.path.dirname(version)
+    name = os.path.basename(folder)
+    mount = shlex.quote(f"{folder}:/models/{name}:ro")
+    return (
+        f"Written: {version}\n"
+        f"See it:   saved_model_cli show --dir {shlex.quote(version)} --all\n"
+        f"Serve it: docker run --rm -p 127.0.0.1:8501:8501 -v {mount} "
+        f"-e MODEL_NAME={shlex.quote(name)} tensorflow/serving\n"
+        f"Ask it:   curl http://127.0.0.1:8501/v1/models/{name}:predict "
+        "-d '{\"instances\": [...]}'"
+    )

@@ -1,0 +1,7 @@
+"""From a trained model to TF Serving: a SavedModel that needs nothing of ours."""
+
+from tfrobustloss.serving._outside import predict_outside
+from tfrobustloss.serving.saved_model import export
+from tfrobustloss.serving.tflite import export_tflite
+
+__all__ = ["export", "export_tflite", "predict_outside"]

@@ -1,0 +1,128 @@
+"""What makes probabilities of a model's outputs: told, or read off its loss."""
+
+import keras
+
+from tfrobustloss import _limits, layers
+from tfrobustloss._tempered import LIMITS, tempered_softmax
+
+NAMES = ("linear", "sigmoid", "softmax")
+_SAY = (
+    'Say what the outputs need: activation="softmax" or "sigmoid" for logits, '
+    'temperature=t2 for logits of the bi-tempered loss, activation="linear" to leave '
+    "them as they are."
+)
+
+
+def find(owner, model, activation=None, temperature=None):
+    """The function from the model's outputs to probabilities, and its description.
+
+    Args:
+        owner: Name of the function that asks, for errors.
+        model: A built `keras.Model` with one output.
+        activation: One of `NAMES`, or None to read it off the compiled loss.
+        temperature: Temperature of a tempered softmax, or None.
+
+    Returns:
+        `(function, text)`.
+
+    Raises:
+        TypeError: `temperature` is not a number.
+        ValueError: A value is none of those above, or nothing tells what the outputs
+            are.
+    """
+    if activation is not None and activation not in NAMES:
+        constraint = f"one of {', '.join(NAMES)}, or None"
+        raise ValueError(_limits.error(owner, "activation", constraint, activation))
+    if temperature is not None:
+        _limits.check(owner, LIMITS, temperature=temperature)
+        if activation is not None:
+            hint = f"The activation is {activation!r} already."
+            raise ValueError(
+                _limits.error(owner, "temperature", "None", temperature, hint)
+            )
+        return _tempered(temperature), f"tempered softmax of {temperature:g}"
+    if activation is not None:
+        return _BY_NAME[activation], activation
+    return _from_loss(owner, model)
+
+
+def _from_loss(owner, model):
+    ends = _ends_in_probabilities(model)
+    loss = _only(getattr(model, "loss", None))
+    if loss is None:
+        if ends:
+            return _BY_NAME["linear"], "linear"
+        raise ValueError(
+            f"{owner}: `model` must be compiled, or end in a softmax, sigmoid or "
+            f"TemperedSoftmax layer. Received: model={model.name!r}. {_SAY}"
+        )
+    if not getattr(loss, "from_logits", False):
+        return _BY_NAME["linear"], "linear"
+    if ends:
+        raise ValueError(
+            f"{owner}: `model` must end in logits, as its loss has from_logits=True. "
+            f"Received: model={model.name!r}, which ends in probabilities. {_SAY}"
+        )
+    if callable(getattr(loss, "activation", None)):  # a loss of this package
+        return loss.activation, f"of the loss {loss.name}"
+    for name, kinds in _OF_KERAS.items():
+        if isinstance(loss, kinds):
+            return _BY_NAME[name], name
+    raise ValueError(
+        f"{owner}: `model` must have a loss whose activation is known. Received: "
+        f"loss={type(loss).__name__} with from_logits=True. {_SAY}"
+    )
+
+
+def _only(loss):
+    """The loss itself where `compile` got a list or dict of one."""
+    if isinstance(loss, dict):
+        loss = list(loss.values())
+    if isinstance(loss, list | tuple) and len(loss) == 1:
+        return loss[0]
+    return loss
+
+
+def _ends_in_probabilities(model):
+    inside = getattr(model, "layers", None)
+    if inside:
+        return _ends_in_probabilities(inside[-1])
+    if isinstance(model, layers.TemperedSoftmax | keras.layers.Softmax):
+        return True
+    known = (keras.activations.softmax, keras.activations.sigmoid)
+    return getattr(model, "activation", None) in known
+
+
+def _tempered(temperature):
+    return lambda logits: tempered_softmax(logits, temperature)
+
+
+_BY_NAME = {
+    "linear": lambda outputs: outputs,
+    "sigmoid": keras.ops.sigmoid,
+    "softmax": lambda logits: keras.ops.softmax(logits, axis=-1),
+}
+_OF_KERAS = {
+    "sigmoid": (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy),
+    "softmax": (
+        keras.losses.CategoricalCrossentropy,
+        keras.losses.CategoricalFocalCrossentropy,
+        keras.losses.SparseCategoricalCrossentropy,
+    ),
+}
+
+
+def refusal(owner, values):
+    """The error for outputs that are no probabilities, None for those that are.
+
+    Args:
+        owner: Name of the function that asks.
+        values: Array of outputs.
+    """
+    if ((values >= 0) & (values <= 1 + 1e-3)).all():
+        return None
+    low, high = float(values.min()), float(values.max())
+    return ValueError(
+        f"{owner}: the outputs must be probabilities, in [0, 1]. Received: outputs "
+        f"from {low:.3g} to {high:.3g} for random inputs. {_SAY}"
+    )

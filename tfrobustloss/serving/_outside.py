@@ -1,0 +1,119 @@
+"""`predict_outside`: a version run where no package can be imported."""
+
+import base64
+import glob
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from tfrobustloss import _limits
+from tfrobustloss.serving import _c_loader
+
+_OWNER = "predict_outside"
+
+
+def predict_outside(version, inputs, signature_name="serving_default"):
+    """Runs a version as TF Serving would, to see that it needs nothing from here.
+
+    A new process loads it through the C library of the `tensorflow` package, which is
+    the loader of TF Serving, and can import no package: not `tensorflow`, not `keras`,
+    not this one.
+
+    Args:
+        version: Path that `export` returned.
+        inputs: Array, or list of bytes, for a signature with one input; or a dict of
+            inputs' names to these.
+        signature_name: `"serving_default"` or `"serving_image_bytes"`.
+
+    Returns:
+        Dict of outputs' names to arrays; text as `bytes`.
+
+    Raises:
+        OSError: `tensorflow` has no C library here.
+        ValueError: The version cannot be loaded, or the inputs do not fit.
+    """
+    if not isinstance(inputs, dict):
+        name = "image_bytes" if signature_name == "serving_image_bytes" else "inputs"
+        inputs = {name: inputs}
+    request = {"version": version, "signature_name": signature_name, "inputs": inputs}
+    return run([request])[0][0]
+
+
+def run(requests):
+    """Answers of one process to several requests, and the modules that it had loaded.
+
+    Args:
+        requests: List of dicts `version`, `signature_name` and `inputs`.
+
+    Returns:
+        `(list of dicts of outputs' names to arrays, set of names of modules)`.
+    """
+    plain = [
+        {
+            "version": os.path.abspath(one["version"]),
+            "signature_name": one["signature_name"],
+            "inputs": {key: _to_json(value) for key, value in one["inputs"].items()},
+        }
+        for one in requests
+    ]
+    done = subprocess.run(
+        # -I and -S: nothing but Python's standard library can be imported
+        [sys.executable, "-I", "-S", _c_loader.__file__, _library()],
+        input=json.dumps(plain),
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise OSError(f"{_OWNER}: TensorFlow's C library failed: {lines[-1]}")
+    answer, results = json.loads(done.stdout), []
+    for request, response in zip(plain, answer["responses"], strict=True):
+        if "error" in response:
+            constraint = "a version that answers"
+            text = [_OWNER, "version", constraint, request["version"]]
+            raise ValueError(_limits.error(*text, response["error"]))
+        outputs = response["outputs"].items()
+        results.append({name: _from_json(value) for name, value in outputs})
+    return results, set(answer["modules"])
+
+
+def _library():
+    found = importlib.util.find_spec("tensorflow")  # does not import it
+    folders = [] if found is None else found.submodule_search_locations
+    for folder in folders:
+        for path in sorted(glob.glob(os.path.join(folder, "libtensorflow_cc.*"))):
+            return path
+    raise OSError(f"{_OWNER}: there is no libtensorflow_cc in {list(folders)}.")
+
+
+def _to_json(values):
+    if isinstance(values, bytes):
+        return {"b64": base64.b64encode(values).decode()}
+    if isinstance(values, np.ndarray | np.generic):
+        values = values.tolist()
+        if not isinstance(values, list):
+            return values
+    if isinstance(values, list | tuple):
+        return [_to_json(each) for each in values]
+    return values
+
+
+def _from_json(values):
+    def decode(each):
+        if isinstance(each, list):
+            return [decode(one) for one in each]
+        return base64.b64decode(each["b64"]) if isinstance(each, dict) else each
+
+    values = decode(values)
+    first = values
+    while isinstance(first, list) and first:
+        first = first[0]
+    if isinstance(first, bytes):
+        return np.array(values, object)
+    return np.array(values, "float32" if isinstance(first, float) else None)
