@@ -517,13 +517,6 @@ ROWS = [
         equals={"its formula": lambda y, p: _epsilon_softmax(y, p, 1e4)},
     ),
     row(
-        losses.EpsilonSoftmaxCrossEntropy,
-        "m0",
-        {"m": 0.0, "floor": 0.0},
-        zero_at_label=True,
-        equals={"cross-entropy": losses.cross_entropy},
-    ),
-    row(
         losses.TruncatedGeneralizedCrossEntropy,
         bounds=(0, (1 - 0.5**0.7) / 0.7),
         symmetric=False,
@@ -554,14 +547,6 @@ ROWS = [
     ),
     row(losses.ConfidenceRegularized, symmetric=False, zero_at_label=False),
     row(
-        losses.ConfidenceRegularized,
-        "beta1",
-        {"beta": 1.0},
-        symmetric=True,
-        zero_at_label=False,
-        equals={"unhinged": losses.unhinged},
-    ),
-    row(
         losses.MeanSquaredError,
         bounds=(0, 2),
         symmetric=False,
@@ -591,14 +576,6 @@ ROWS = [
                 (np.log1p(-_picked(y, p)) - np.log1p(-p).sum(-1)) / (p.shape[-1] - 1)
             )
         },
-    ),
-    row(
-        losses.NegativeLearning,
-        "complementary",
-        {"complementary": True},
-        bounds=(0, -math.log(1e-7)),
-        prefers_label=False,
-        equals={"its formula": lambda y, p: -np.log1p(-_picked(y, p))},
     ),
     row(
         losses.SparseRegularized,

@@ -11,6 +11,7 @@ from tests.derivatives import gradient
 from tests.losses.values import numpy, random_probabilities
 from tfrobustloss._backend import double_precision
 from tfrobustloss.losses import (
+    ActivePassive,
     DeterminantMutualInformation,
     determinant_mutual_information,
 )
@@ -142,3 +143,8 @@ def test_one_number_whatever_the_reduction(reduction):
     loss = DeterminantMutualInformation(reduction=reduction)(IDS, P)
     assert tuple(loss.shape) == ()
     assert float(numpy(loss)) == pytest.approx(value(IDS, P), rel=1e-6)
+
+
+def test_is_no_part_of_a_combination_of_losses_per_example():
+    with pytest.raises(TypeError, match="ActivePassive: `passive` must be"):
+        ActivePassive(passive=DeterminantMutualInformation())

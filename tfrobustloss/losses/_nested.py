@@ -66,6 +66,11 @@ def on_logits(loss, from_logits):
     """The same loss, sharing everything, on logits or probabilities."""
     if loss.from_logits == from_logits:
         return loss
+    if hasattr(type(loss), "from_logits"):  # a wrapper that knows logits only
+        raise ValueError(
+            f"{type(loss).__name__}: `from_logits` must be True. Received: "
+            f"from_logits={from_logits!r} from the loss around it."
+        )
     other = object.__new__(type(loss))  # a config would lose the variables
     vars(other).update(vars(loss))
     for name in getattr(loss, "_inner", ()):
@@ -78,6 +83,7 @@ def check_inner(owner, **losses):
     """Raises unless all are classification losses of this package."""
     for name, loss in losses.items():
         known = isinstance(loss, FunctionLoss) and hasattr(loss, "from_logits")
+        known = known and getattr(loss, "per_example", True)
         if not known:
             constraint = "a classification loss of this package"
             hint = "Wrap your own function in a subclass of `FunctionLoss`."

@@ -97,6 +97,7 @@ class DeterminantMutualInformation(FunctionLoss):
     """
 
     function = staticmethod(determinant_mutual_information)
+    per_example = False  # so no combination with losses that are
 
     def __init__(self, from_logits=False, ignore_class=None, **keras_options):
         super().__init__({"from_logits": from_logits}, ignore_class, **keras_options)
