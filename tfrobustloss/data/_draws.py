@@ -49,6 +49,36 @@ def uniform_draws(indices, seed):
     return draws.reshape(indices.shape)
 
 
+def normal_draws(indices, seed):
+    """One standard normal draw per index, by Box and Muller from two uniform ones.
+
+    Args:
+        indices: Integers >= 0, any shape.
+        seed: Int in [0, 2 ** 64).
+
+    Returns:
+        Float64 array of the shape of `indices`. Sine and logarithm may differ in the
+        last bit from machine to machine.
+    """
+    radius = 1 - uniform_draws(indices, stream_seed(seed, 0))  # in (0, 1]
+    angle = uniform_draws(indices, stream_seed(seed, 1))
+    return np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
+
+
+def stream_seed(seed, stream):
+    """A seed for each purpose, so that what is drawn for one says nothing of another.
+
+    Args:
+        seed: Int in [0, 2 ** 64).
+        stream: Int >= 0, the number of the purpose.
+
+    Returns:
+        Int in [0, 2 ** 64).
+    """
+    purpose = _mix(np.full(1, int(stream), np.uint64) + _STEP)
+    return int(_mix((np.full(1, int(seed), np.uint64) ^ purpose) + _STEP)[0])
+
+
 def _mix(bits):
     """The mixing function of SplitMix64; `bits` is an array, which wraps silently."""
     bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1

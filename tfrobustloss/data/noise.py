@@ -11,11 +11,16 @@ from tfrobustloss import _limits
 from tfrobustloss.data._checks import class_ids, stochastic_matrix
 from tfrobustloss.data._class_maps import CLASS_MAPS
 from tfrobustloss.data._draws import SEED, uniform_draws
+from tfrobustloss.data._feature_noise import feature_noise, open_set
+from tfrobustloss.data._instance_dependent import instance_dependent
 
 __all__ = [
     "asymmetric",
     "class_thresholds",
     "corrupt",
+    "feature_noise",
+    "instance_dependent",
+    "open_set",
     "pair_flip",
     "realized_matrix",
     "realized_rate",
