@@ -57,6 +57,38 @@ def with_gradient(function):
     return known[keras.backend.backend()]
 
 
+def slope(function, x):
+    """Gradient of the sum of `function(x)` in `x`, itself differentiable.
+
+    Unlike `with_gradient` it leaves the way to whatever `function` depends on open, so
+    that a loss may hold it: the gradient of a gradient.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        return tape.gradient(
+            value, x, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(lambda x: ops.sum(function(x)))(x)
+    import torch
+
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        total = function(x).sum()
+        if not total.requires_grad:
+            return torch.zeros_like(x)
+        (gradient,) = torch.autograd.grad(
+            total, x, create_graph=True, materialize_grads=True
+        )
+    return gradient
+
+
 def compiled(function, xla=False):
     """`function` as `tf.function` (with XLA) or `jax.jit`; itself on torch."""
     if keras.backend.backend() == "tensorflow":

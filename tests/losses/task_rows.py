@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
 import numpy as np
 
 from tfrobustloss import losses
@@ -21,7 +22,8 @@ class TaskRow:
         others: Arguments with other values, which the config has to keep.
         refused: Pairs `(name, value)` that the constructor must refuse.
         extremes: Values that any prediction may take.
-        true_slope: Whether the gradient is that of the value: no weights apart.
+        true_slope: Whether float64 differences of the value are the gradient: not so
+            with weights that are constants, or a network in float32.
     """
 
     loss_class: type
@@ -51,6 +53,54 @@ def _normal(random, shape):
     return random.normal(0, 1.5, shape).astype("float32")
 
 
+def _anchors(random):
+    """Targets of three classes for two images of four anchors, half of them 0."""
+    targets = np.eye(3)[random.integers(0, 3, (2, 4))] * (np.arange(4) % 2)[:, None]
+    return targets.astype("float32"), _normal(random, (2, 4, 3))
+
+
+def _detections(random):
+    """The same with boxes, as deltas, in front."""
+    targets, logits = _anchors(random)
+    boxes = random.normal(0, 0.3, (2, 2, 4, 4)).astype("float32")
+    pairs = zip(boxes, (targets, logits), strict=True)
+    return tuple(np.concatenate(pair, axis=-1) for pair in pairs)
+
+
+def _masks(shape, channels):
+    """Data of two images with one-hot masks and logits."""
+
+    def data(random):
+        ids = random.integers(0, channels, (2, *shape))
+        return np.eye(channels, dtype="float32")[ids], _normal(
+            random, (2, *shape, channels)
+        )
+
+    return data
+
+
+def _distances(random):
+    """Distances of two images, and probabilities."""
+    logits = _normal(random, (2, 4, 3, 2))
+    return 5 * _normal(random, logits.shape), _sigmoid(logits)
+
+
+def _masks_and_distances(random):
+    masks, logits = _masks((3, 4), 2)(random)
+    return np.concatenate([masks, _normal(random, masks.shape)], -1), logits
+
+
+def _network():
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(2, 2, activation="tanh", name=name) for name in "ab"]
+    return keras.Sequential([keras.Input((None, None, 3)), *layers])
+
+
+def _sigmoid(logits):
+    return 1 / (1 + np.exp(-logits))
+
+
+_PROBABILITIES = (0.0, 1.0, 1e-12)
 _ROLES = {"refused": (("role", "critic"), ("role", None)), "shape": (6,)}
 
 
@@ -72,4 +122,123 @@ TASK_ROWS = [
     *_both_roles(losses.LeastSquaresGAN, real=-1.0, fake=2.0, target=0.5),
     *_both_roles(losses.WassersteinGAN),
     *_both_roles(losses.HingeGAN),
+    TaskRow(
+        losses.SigmoidFocal,
+        _anchors,
+        (2, 4),
+        arguments={"from_logits": True},
+        others={"gamma": 0.5, "alpha": None, "per_positive": True},
+    ),
+    TaskRow(
+        losses.SigmoidFocal,
+        lambda random: (_anchors(random)[0], _sigmoid(_anchors(random)[1])),
+        (2, 4),
+        label="probabilities",
+        others={"from_logits": True},
+        extremes=_PROBABILITIES,
+    ),
+    TaskRow(
+        losses.IoUBalancedClassification,
+        _detections,
+        (2, 4),
+        arguments={"from_logits": True},
+        others={
+            "eta": 1.0,
+            "gamma": 0.0,
+            "alpha": 0.5,
+            "box_format": "xywh",
+            "per_positive": True,
+        },
+        refused=(("box_format", "corners"), ("variance", [1.0])),
+        true_slope=False,
+    ),
+    TaskRow(
+        losses.IoUBalancedLocalization,
+        _detections,
+        (2, 4),
+        others={"lam": 1.0, "beta": 1.0, "variance": [0.1, 0.1, 0.2, 0.2]},
+        refused=(("box_format", "corners"), ("variance", [1.0])),
+        true_slope=False,
+    ),
+    TaskRow(
+        losses.GeneralizedDice,
+        _masks((4, 3), 3),
+        (2,),
+        arguments={"from_logits": True},
+        others={"smooth": 0.5},
+    ),
+    TaskRow(
+        losses.GeneralizedDice,
+        lambda random: (
+            _masks((4, 3), 2)(random)[0],
+            _sigmoid(_normal(random, (2, 4, 3, 2))),
+        ),
+        (2,),
+        label="probabilities",
+        others={"from_logits": True},
+        extremes=_PROBABILITIES,
+    ),
+    TaskRow(
+        losses.GeneralizedDice,
+        lambda random: (
+            _masks((5,), 2)(random)[0][..., 1:],
+            _normal(random, (2, 5, 1)),
+        ),
+        (2,),
+        label="one_channel",
+        arguments={"from_logits": True, "smooth": 1.0},
+    ),
+    TaskRow(
+        losses.Boundary,
+        _distances,
+        (2,),
+        others={"classes": [1], "from_logits": True},
+        refused=(("classes", []), ("classes", [-1]), ("classes", 1)),
+        extremes=_PROBABILITIES,
+    ),
+    TaskRow(
+        losses.Boundary,
+        _masks((2, 3, 2), 3),
+        (2,),
+        label="volumes",
+        arguments={"from_logits": True, "classes": [1, 2]},
+    ),
+    TaskRow(
+        losses.RegionBoundary,
+        _masks_and_distances,
+        (2,),
+        arguments={"from_logits": True, "alpha": 0.3},
+        others={"alpha": 0.5, "rebalance": False, "classes": [1]},
+        refused=(("classes", []), ("region", "dice")),
+    ),
+    TaskRow(
+        losses.RegionBoundary,
+        _masks_and_distances,
+        (2,),
+        label="cross_entropy",
+        arguments={
+            "region": losses.CrossEntropy(from_logits=True),
+            "from_logits": True,
+        },
+    ),
+    TaskRow(
+        losses.Perceptual,
+        lambda random: random.uniform(0, 1, (2, 3, 5, 4, 3)).astype("float32"),
+        (3,),
+        arguments={
+            "feature_extractor": _network(),
+            "content_layers": ["b"],
+            "style_layers": ["a", "b"],
+        },
+        others={
+            "content_weight": 2.0,
+            "style_weight": 1.0,
+            "total_variation_weight": 0.1,
+            "mean_gram": False,
+            "style_layers": ["a"],
+        },
+        refused=(("content_layers", ["c"]), ("style_image", [[1.0]])),
+        extremes=(0.0, 1.0, 255.0, -1e4, 1e4),
+        true_slope=False,
+    ),
 ]

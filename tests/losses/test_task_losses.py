@@ -95,7 +95,7 @@ def test_compiled_is_eager(row, xla):
 @needs_float64
 def test_gradient(row):
     if not row.true_slope:
-        pytest.skip("its weights are constants; its own test holds the slope")
+        pytest.skip("not its slope, as its row says; its own tests hold it")
     y_true, y_pred = (one.astype("float64") for one in data_of(row))
     loss = row.build(dtype="float64", reduction="sum")
     with _backend.double_precision():

@@ -1,6 +1,18 @@
-"""Data with wrong labels: noise matrices and the image sets to try them on."""
+"""Data with wrong labels: noise, image sets to try it on, and batches for `fit`."""
 
-from tfrobustloss.data import noise
+from tfrobustloss.data import augment, estimate, noise
 from tfrobustloss.data.datasets import ImageDataset, load
+from tfrobustloss.data.distance import signed_distance_map
+from tfrobustloss.data.human_labels import load_human_labels
+from tfrobustloss.data.pipelines import pipeline
 
-__all__ = ["ImageDataset", "load", "noise"]
+__all__ = [
+    "ImageDataset",
+    "augment",
+    "estimate",
+    "load",
+    "load_human_labels",
+    "noise",
+    "pipeline",
+    "signed_distance_map",
+]

@@ -53,6 +53,14 @@ from tfrobustloss.losses.correction import (
     forward_correction,
 )
 from tfrobustloss.losses.cross_entropy import CrossEntropy, cross_entropy
+from tfrobustloss.losses.detection import (
+    IoUBalancedClassification,
+    IoUBalancedLocalization,
+    SigmoidFocal,
+    iou_balanced_classification,
+    iou_balanced_localization,
+    sigmoid_focal,
+)
 from tfrobustloss.losses.distributionally_robust import (
     LabelDistributionallyRobust,
     label_distributionally_robust,
@@ -87,7 +95,17 @@ from tfrobustloss.losses.normalized import (
     normalized_focal,
     normalized_generalized_cross_entropy,
 )
+from tfrobustloss.losses.perceptual import Perceptual, perceptual
 from tfrobustloss.losses.poly import PolyCrossEntropy, poly_cross_entropy
+from tfrobustloss.losses.recommended import recommended
+from tfrobustloss.losses.segmentation import (
+    Boundary,
+    GeneralizedDice,
+    RegionBoundary,
+    boundary,
+    generalized_dice,
+    region_boundary,
+)
 from tfrobustloss.losses.sparse import SparseRegularized, sparse_regularized
 from tfrobustloss.losses.squared import (
     MeanSquaredError,
@@ -130,6 +148,7 @@ __all__ = [
     "BackwardCorrection",
     "Baikal",
     "BiTemperedLogistic",
+    "Boundary",
     "ConfidenceRegularized",
     "CrossEntropy",
     "DeterminantMutualInformation",
@@ -138,8 +157,11 @@ __all__ = [
     "ForwardCorrection",
     "FunctionLoss",
     "GeneralizedCrossEntropy",
+    "GeneralizedDice",
     "HardBootstrap",
     "HingeGAN",
+    "IoUBalancedClassification",
+    "IoUBalancedLocalization",
     "JensenShannon",
     "JointAsymmetric",
     "LabelDistributionallyRobust",
@@ -156,8 +178,11 @@ __all__ = [
     "NormalizedGeneralizedCrossEntropy",
     "PartiallyHuberizedCrossEntropy",
     "PartiallyHuberizedGeneralizedCrossEntropy",
+    "Perceptual",
     "PolyCrossEntropy",
+    "RegionBoundary",
     "ReverseCrossEntropy",
+    "SigmoidFocal",
     "SoftBootstrap",
     "SparseRegularized",
     "SquaredHinge",
@@ -179,6 +204,7 @@ __all__ = [
     "backward_correction",
     "baikal",
     "bi_tempered_logistic",
+    "boundary",
     "confidence_regularized",
     "cross_entropy",
     "determinant_mutual_information",
@@ -187,8 +213,11 @@ __all__ = [
     "focal",
     "forward_correction",
     "generalized_cross_entropy",
+    "generalized_dice",
     "hard_bootstrap",
     "hinge_gan",
+    "iou_balanced_classification",
+    "iou_balanced_localization",
     "jensen_shannon",
     "joint_asymmetric",
     "label_distributionally_robust",
@@ -206,8 +235,12 @@ __all__ = [
     "normalized_generalized_cross_entropy",
     "partially_huberized_cross_entropy",
     "partially_huberized_generalized_cross_entropy",
+    "perceptual",
     "poly_cross_entropy",
+    "recommended",
+    "region_boundary",
     "reverse_cross_entropy",
+    "sigmoid_focal",
     "soft_bootstrap",
     "sparse_regularized",
     "squared_hinge",

@@ -4,7 +4,7 @@ from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss.losses._base import TaskLoss
-from tfrobustloss.losses._decoding import to_float
+from tfrobustloss.losses._targets import as_floats
 
 _LARGEST = 1e30  # sums of it stay finite in float32
 
@@ -21,10 +21,11 @@ def loss_of_role(owner, given, real, generated, generator, largest=_LARGEST):
     """The role's loss of each logit, given those of real and generated examples."""
     y_true, logits, role = given
     check_role(owner, role)
-    logits = ops.clip(to_float(logits), -largest, largest)
+    y_true, logits = as_floats(y_true, logits)
+    logits = ops.clip(logits, -largest, largest)
     if len(logits.shape) > 1 and logits.shape[-1] == 1:
         logits = ops.squeeze(logits, -1)
-    realness = _fitted(owner, to_float(y_true), logits)
+    realness = _fitted(owner, y_true, logits)
     if role == "generator":
         return (1 - realness) * generator(logits)
     return realness * real(logits) + (1 - realness) * generated(logits)
@@ -46,7 +47,7 @@ def _fitted(owner, y_true, logits):
             f"of shape {tuple(logits.shape)}, as the logits, or one per example"
         )
         raise ValueError(_limits.error(owner, "y_true", constraint, shape))
-    return ops.cast(y_true, logits.dtype)
+    return y_true
 
 
 def check_role(owner, role):

@@ -1,0 +1,95 @@
+"""Distances to a border, against scipy and by hand."""
+
+import numpy as np
+import pytest
+
+from tfrobustloss.data.distance import signed_distance_map
+
+SQUARE = np.zeros((5, 5), int)
+SQUARE[1:4, 1:4] = 1
+
+
+def test_a_square():
+    # losses.md A14: -1 in the centre, 0 on the ring, 1 outside, √2 at the corners
+    expected = np.ones((5, 5))
+    expected[1:4, 1:4] = 0
+    expected[2, 2] = -1
+    expected[np.ix_([0, 4], [0, 4])] = np.sqrt(2)
+    distance = signed_distance_map(SQUARE)
+    assert distance.dtype == np.float32
+    np.testing.assert_allclose(distance, expected, rtol=1e-7)
+
+
+def test_spacing():
+    # by hand: rows 2 apart, columns 0.5
+    distance = signed_distance_map(SQUARE, spacing=(2, 0.5))
+    assert distance[0, 2] == 2
+    assert distance[2, 0] == 0.5
+    np.testing.assert_allclose(distance[0, 0], np.hypot(2, 0.5), rtol=1e-7)
+    # inside, the nearest outside is 2 columns off: 0.5 - 1
+    assert distance[2, 2] == -0.5
+    np.testing.assert_array_equal(
+        signed_distance_map(SQUARE, 3.0), 3 * signed_distance_map(SQUARE)
+    )
+
+
+@pytest.mark.parametrize("mask", [np.zeros((3, 4)), np.ones((3, 4))])
+def test_no_border(mask):
+    np.testing.assert_array_equal(signed_distance_map(mask), np.zeros((3, 4)))
+
+
+def test_one_map_per_class():
+    masks = np.eye(3)[[[0, 0, 1], [0, 1, 1]]]  # nothing of class 2
+    maps = signed_distance_map(masks, (1, 1))
+    for k in range(3):
+        expected = signed_distance_map(masks[..., k])
+        np.testing.assert_array_equal(maps[..., k], expected)
+    assert (maps[..., 2] == 0).all()
+    # without a spacing per axis the classes would be slices of a volume
+    assert not np.array_equal(maps, signed_distance_map(masks))
+
+
+def test_against_scipy():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    random = np.random.default_rng(0)
+    for trial in range(200):
+        axes = random.integers(1, 4)
+        shape = random.integers(1, 14, axes)
+        mask = random.random(shape) < random.choice([0.02, 0.1, 0.5, 0.9, 0.98])
+        steps = random.choice([1.0, 0.5, 2.3, 0.1, 7.0], axes)
+        steps = steps if trial % 2 else np.ones(axes)
+        expected = np.zeros(shape)
+        if mask.any() and not mask.all():
+            outwards = ndimage.distance_transform_edt(~mask, steps)
+            inwards = ndimage.distance_transform_edt(mask, steps)
+            expected = np.where(mask, steps.min() - inwards, outwards)
+        distance = signed_distance_map(mask, steps)
+        np.testing.assert_allclose(distance, expected, rtol=2e-7, atol=1e-6)
+
+
+def test_long_lines_against_every_pair():
+    random = np.random.default_rng(1)
+    mask = random.random((3, 300)) < 0.01
+    rows, columns = np.nonzero(mask)
+    y, x = np.mgrid[:3, :300]
+    apart = np.hypot(2 * (y[..., None] - rows), x[..., None] - columns).min(-1)
+    distance = signed_distance_map(mask, (2, 1))
+    np.testing.assert_allclose(distance[~mask], apart[~mask], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mask", "spacing", "named"),
+    [
+        (2 * SQUARE, 1.0, "mask"),
+        (SQUARE / 2, 1.0, "mask"),
+        (SQUARE.astype(str), 1.0, "mask"),
+        (SQUARE, (1, 1, 1), "spacing"),
+        (SQUARE, (1, 0), "spacing"),
+        (SQUARE, -1.0, "spacing"),
+        (SQUARE, (1, np.nan), "spacing"),
+        (np.array(1), 1.0, "spacing"),
+    ],
+)
+def test_refused(mask, spacing, named):
+    with pytest.raises(ValueError, match=rf"signed_distance_map: `{named}` must be"):
+        signed_distance_map(mask, spacing)

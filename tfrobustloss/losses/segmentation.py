@@ -1,0 +1,297 @@
+"""Losses of segmentation: overlap of whole regions, and distance to their border.
+
+Masks and predictions have shape `(batch, ..., classes)` with any number of axes
+between, so images and volumes alike: masks one-hot, predictions probabilities, or
+logits of a softmax. With one channel, the foreground alone, logits are a sigmoid's.
+"""
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+from tfrobustloss.losses._base import FunctionLoss, TaskLoss
+from tfrobustloss.losses._nested import values
+from tfrobustloss.losses._targets import as_floats, check_shapes, mean_per_example
+
+_DICE_LIMITS = {"smooth": _limits.Range(low=0)}
+_COMBINED_LIMITS = {"alpha": _limits.Range(0, 1)}
+_LARGEST = 1e30  # sums of it stay finite in float32
+
+
+def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
+    """Overlap of all classes, each weighted by its size so that small ones count.
+
+        loss = 1 - (2 sum of w I + smooth) / (sum of w U + smooth), sums over classes
+        I = sum of g p,   U = sum of g + p,   w = 1 / (sum of g)²
+
+    where I, U and w sum over the pixels of one image. For a class that the image
+    lacks, w would be infinite; it has the largest weight among the others instead.
+    With one channel and nothing in the mask, only `smooth` > 0 gives a slope.
+
+    Args:
+        y_true: One-hot or soft masks g in [0, 1], shape `(batch, ..., classes)`.
+        y_pred: Probabilities p or logits, same shape.
+        smooth: Float >= 0, in pixels of the smallest class squared.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per image, shape `(batch,)`, in [0, 1].
+
+    Raises:
+        ValueError: `smooth` is negative, or the shapes differ.
+
+    Example:
+        >>> mask = [[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]]
+        >>> p = [[[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]]]
+        >>> round(float(generalized_dice(mask, p)[0]), 4)
+        0.15
+
+    Reference:
+        Sudre et al., "Generalised Dice Overlap as a Deep Learning Loss Function for
+        Highly Unbalanced Segmentations", DLMIA 2017.
+    """
+    _limits.check("generalized_dice", _DICE_LIMITS, smooth=smooth)
+    mask, y_pred = as_floats(y_true, y_pred)
+    check_shapes("generalized_dice", mask, y_pred)
+    p = _probabilities(y_pred, from_logits)
+    axes = tuple(range(1, len(p.shape) - 1))
+    size = ops.sum(mask, axis=axes)
+    weight = ops.stop_gradient(_class_weights(size))
+    union = ops.sum(mask + p, axis=axes)
+    # what union lacks of twice the intersection: summed where nothing cancels
+    missed = ops.sum(mask * (1 - p) + p * (1 - mask), axis=axes)
+    total = ops.sum(weight * union, axis=-1) + smooth
+    some = total > 0
+    share = ops.sum(weight * missed, axis=-1) / ops.where(some, total, 1)
+    return ops.where(some, share, 0)
+
+
+def _class_weights(size):
+    """1 / size², less a factor that cancels, of shape `(batch, classes)`."""
+    present = size > 0
+    smallest = ops.min(ops.where(present, size, _LARGEST), axis=-1, keepdims=True)
+    ratio = smallest / ops.where(present, size, smallest)
+    return ratio * ratio
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class GeneralizedDice(TaskLoss):
+    """`generalized_dice` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(generalized_dice)
+    limits = _DICE_LIMITS
+
+    def __init__(self, smooth=0.0, from_logits=False, **keras_options):
+        parameters = {"smooth": smooth, "from_logits": from_logits}
+        super().__init__(parameters, **keras_options)
+
+
+def boundary(y_true, y_pred, classes=None, from_logits=False):
+    """How far from the true border the predicted mass lies, inside counted negative.
+
+        loss = mean over pixels and classes of distance * p
+
+    The distances come with the data, by `data.signed_distance_map`: above 0 outside
+    the region, below 0 inside. So the loss of a perfect prediction is negative, and
+    predicting nothing at all costs 0: train it beside a region loss, as
+    `region_boundary` does.
+
+    Args:
+        y_true: Signed distances, shape `(batch, ..., classes)`.
+        y_pred: Probabilities or logits, same shape.
+        classes: The channels that count, a list of ints; None for all. The paper
+            takes the foreground alone of two classes, `[1]`.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        Loss per image, shape `(batch,)`, in the unit of the distances, of either sign.
+
+    Raises:
+        ValueError: `classes` are no channels, or the shapes differ.
+
+    Example:
+        >>> distance = [[[1.0], [0.0], [-1.0], [0.0]]]
+        >>> float(boundary(distance, [[[0.0], [1.0], [1.0], [1.0]]])[0])
+        -0.25
+
+    Reference:
+        Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
+    """
+    distance, y_pred = as_floats(y_true, y_pred)
+    check_shapes("boundary", distance, y_pred)
+    _check_classes("boundary", classes, y_pred.shape[-1])
+    distance = ops.clip(distance, -_LARGEST, _LARGEST)
+    products = distance * _probabilities(y_pred, from_logits)
+    if classes is not None:
+        products = ops.stack([products[..., k] for k in classes], axis=-1)
+    return mean_per_example(products)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class Boundary(TaskLoss):
+    """`boundary` as a `keras.losses.Loss`; arguments as there."""
+
+    function = staticmethod(boundary)
+
+    def __init__(self, classes=None, from_logits=False, **keras_options):
+        _check_classes("Boundary", classes)
+        parameters = {"classes": classes, "from_logits": from_logits}
+        super().__init__(parameters, **keras_options)
+
+
+def region_boundary(
+    y_true,
+    y_pred,
+    region=generalized_dice,
+    alpha=0.01,
+    rebalance=True,
+    classes=None,
+    from_logits=False,
+):
+    """A loss on regions and the boundary loss in one.
+
+        loss = (1 - alpha) * region + alpha * boundary     with rebalance
+        loss =               region + alpha * boundary     without
+
+    Both are the paper's. The first is meant to shift from one to the other during
+    training: give the class a `keras.Variable` as `alpha` and `fit` the callback
+    `training.ShiftToBoundary`.
+
+    Args:
+        y_true: Masks and signed distances side by side, as
+            `concatenate([mask, distance], axis=-1)`, shape `(batch, ..., 2 * classes)`.
+        y_pred: Probabilities or logits, shape `(batch, ..., classes)`.
+        region: Function of `(mask, y_pred)` that gives one loss per image or pixel.
+        alpha: Weight of the boundary loss, in [0, 1].
+        rebalance: Whether the region loss has weight `1 - alpha`, not 1.
+        classes: As in `boundary`, for the boundary loss.
+        from_logits: Whether `y_pred` holds logits, for the boundary loss; the region
+            loss must be one that agrees.
+
+    Returns:
+        Loss per image, shape `(batch,)`, of either sign.
+
+    Raises:
+        ValueError: `alpha` is outside [0, 1], or the shapes do not fit.
+
+    Example:
+        >>> both = [[[1.0, -1.0], [0.0, 1.0]]]
+        >>> round(float(region_boundary(both, [[[0.5], [0.5]]], alpha=0.1)[0]), 4)
+        0.45
+
+    Reference:
+        Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
+    """
+    _limits.check("region_boundary", _COMBINED_LIMITS, alpha=alpha)
+    y_true, y_pred = as_floats(y_true, y_pred)
+    channels = y_pred.shape[-1]
+    if y_true.shape[-1] != 2 * channels:
+        constraint = f"masks and distances side by side, {2 * channels} channels"
+        shape = tuple(y_true.shape)
+        raise ValueError(_limits.error("region_boundary", "y_true", constraint, shape))
+    of_region = region(y_true[..., :channels], y_pred)
+    if len(of_region.shape):
+        of_region = mean_per_example(ops.cast(of_region, y_pred.dtype))
+    of_boundary = boundary(y_true[..., channels:], y_pred, classes, from_logits)
+    weight = 1 - alpha if rebalance else 1
+    return weight * of_region + alpha * of_boundary
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class RegionBoundary(TaskLoss):
+    """`region_boundary` as a `keras.losses.Loss`.
+
+    Args:
+        region: A `keras.losses.Loss` on one-hot masks: of this module, of this
+            package's classification losses, or Keras'. Its own reduction plays no
+            part. `GeneralizedDice()` by default.
+        alpha: See `region_boundary`; a `keras.Variable` if it is to change.
+        rebalance: See `region_boundary`.
+        classes: See `boundary`.
+        from_logits: Whether `y_pred` holds logits.
+        **keras_options: `reduction`, `name`, `dtype`: see `TaskLoss`.
+
+    Raises:
+        TypeError: `region` is no loss.
+        ValueError: `alpha` is outside [0, 1], or `region` disagrees on `from_logits`.
+    """
+
+    function = staticmethod(region_boundary)
+    limits = _COMBINED_LIMITS
+
+    def __init__(
+        self,
+        region=None,
+        alpha=0.01,
+        rebalance=True,
+        classes=None,
+        from_logits=False,
+        **keras_options,
+    ):
+        if region is None:
+            region = GeneralizedDice(from_logits=from_logits)
+        if not isinstance(region, keras.losses.Loss):
+            wanted = "a `keras.losses.Loss` or None"
+            raise TypeError(_limits.error("RegionBoundary", "region", wanted, region))
+        if getattr(region, "ignore_class", None) is not None:
+            wanted = "a loss without `ignore_class`, which masks do not have"
+            raise ValueError(_limits.error("RegionBoundary", "region", wanted, region))
+        on_logits = region.get_config().get("from_logits", from_logits)
+        if on_logits != from_logits:
+            constraint = f"{on_logits}, as that of `region`"
+            raise ValueError(
+                _limits.error("RegionBoundary", "from_logits", constraint, from_logits)
+            )
+        _check_classes("RegionBoundary", classes)
+        parameters = {
+            "alpha": alpha,
+            "rebalance": rebalance,
+            "classes": classes,
+            "from_logits": from_logits,
+        }
+        super().__init__(parameters, **keras_options)
+        self.region = region
+
+    def get_config(self):
+        """Everything that builds this loss again, the region loss as its config."""
+        region = keras.losses.serialize(self.region)
+        return {**super().get_config(), "region": region}
+
+    @classmethod
+    def from_config(cls, config):
+        """The loss of a config; `region` may be a config or a loss."""
+        region = config.get("region")
+        if isinstance(region, dict):
+            region = keras.losses.deserialize(region)
+        return cls(**{**config, "region": region})
+
+    def _parameters(self):
+        return {**super()._parameters(), "region": self._region_losses}
+
+    def _region_losses(self, mask, y_pred):
+        if isinstance(self.region, FunctionLoss):  # whose `call` has a dtype of its own
+            return values(self.region, mask, y_pred)
+        return self.region.call(mask, y_pred)
+
+
+def _probabilities(y_pred, from_logits):
+    if not from_logits:
+        return y_pred
+    logits = ops.clip(y_pred, -_LARGEST, _LARGEST)
+    if logits.shape[-1] == 1:
+        return ops.sigmoid(logits)
+    return ops.softmax(logits, axis=-1)
+
+
+def _check_classes(owner, classes, channels=None):
+    if classes is None:
+        return
+    fits = isinstance(classes, list | tuple) and len(classes) > 0
+    fits = fits and all(
+        isinstance(k, int) and 0 <= k and (channels is None or k < channels)
+        for k in classes
+    )
+    if not fits:
+        known = f", 0 to {channels - 1}" if channels else ""
+        constraint = f"None or a list of channels{known}"
+        raise ValueError(_limits.error(owner, "classes", constraint, classes))
