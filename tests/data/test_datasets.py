@@ -124,6 +124,45 @@ def test_split_must_exist(tiny):
         data.load("pets", "trian", tiny)
 
 
+@pytest.mark.parametrize(
+    ("split", "labels"),
+    [
+        ("train[:3]", [0, 1, 2]),
+        ("train[5:]", [2, 0]),
+        ("train[-2:]", [2, 0]),
+        ("train[50%:]", [1, 2, 0]),  # round(3.5) is 4, to even
+        ("train[2:2]", []),
+        ("test[1:]", [1]),
+    ],
+)
+def test_slices(tiny, split, labels):
+    pets = data.load("pets", split, tiny)
+    assert pets.labels.tolist() == labels
+    assert pets.images.shape == (len(labels), 4, 5, 1)
+    if split == "train[5:]":
+        assert pets.images[:, 0, 0, 0].tolist() == [200, 240]
+
+
+@pytest.mark.parametrize("split", ["train[1:2", "train[a:]", "tset[1:]", "train[1]", 3])
+def test_slices_must_be_slices(tiny, split):
+    with pytest.raises(ValueError, match=r"`split`.*train\[:50000\]"):
+        data.load("pets", split, tiny)
+
+
+def test_slices_of_digits():
+    whole = data.load("digits", "test")
+    part = data.load("digits", "test[10:20]")
+    np.testing.assert_array_equal(part.images, whole.images[10:20])
+    np.testing.assert_array_equal(part.labels, whole.labels[10:20])
+
+
+def test_metadata(tiny):
+    pets = data.load("pets", data_dir=tiny)
+    assert pets.image_size == (4, 5)
+    assert pets.ids is None
+    assert pets.asymmetric_map is None
+
+
 def test_images_must_have_one_size(tiny):
     with pytest.raises(ValueError, match=r"one size.*name='views'.*None, None, 1"):
         data.load("views", data_dir=tiny)
@@ -185,3 +224,6 @@ def test_shared_sets(name, shape, labels):
     assert loaded.labels[:5].tolist() == labels
     assert loaded.num_classes == len(loaded.class_names) == 10
     assert np.unique(loaded.labels).tolist() == list(range(10))
+    maps = {"mnist": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}, "kmnist_10k": None}
+    assert loaded.asymmetric_map == maps.get(name, {9: 1, 2: 0, 3: 5, 5: 3, 4: 7})
+    assert (loaded.ids is not None) == (name == "cifar10")
