@@ -1,0 +1,262 @@
+"""Pipelines: the labels are those of `noise.corrupt`, whatever happens on the way."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.data.pipeline_parts import (
+    CLEAN,
+    IMAGES,
+    MATRIX,
+    NOISY,
+    SEED,
+    index_of,
+    make,
+    source,
+    stream,
+)
+from tfrobustloss import data
+from tfrobustloss.data import noise
+
+tf = pytest.importorskip("tensorflow")
+
+
+def everything(batches):
+    """Dict of each example's index to its labels; no example may come twice."""
+    found = {}
+    for images, *labels in batches.as_numpy_iterator():
+        for position, index in enumerate(index_of(images)):
+            assert index not in found
+            found[index] = tuple(int(each[position]) for each in labels)
+    return found
+
+
+EXPECTED = {i: (int(NOISY[i]),) for i in range(len(CLEAN))}
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+@pytest.mark.parametrize("shuffle", [False, True, 7])
+@pytest.mark.parametrize("batch_size", [1, 64, 1000])
+def test_labels_are_those_of_corrupt(kind, shuffle, batch_size):
+    batches = make(source(kind), shuffle=shuffle, batch_size=batch_size)
+    for _ in range(2):  # epochs
+        assert everything(batches) == EXPECTED
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_order_is_new_each_epoch_and_follows_the_seed(kind):
+    def orders(seed):
+        batches = make(source(kind), seed=seed)
+        return [
+            np.concatenate([index_of(x) for x, _ in batches.as_numpy_iterator()])
+            for _ in range(2)
+        ]
+
+    first, second = orders(1)
+    again, _ = orders(1)
+    other, _ = orders(2)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+    plain = make(source(kind), shuffle=False)
+    ordered = np.concatenate([index_of(x) for x, _ in plain.as_numpy_iterator()])
+    np.testing.assert_array_equal(ordered, np.arange(len(CLEAN)))
+
+
+def test_shards_of_an_enumerated_stream_keep_their_labels():
+    parts = [make(stream().enumerate().shard(3, i)) for i in range(3)]
+    found = [everything(each) for each in parts]
+    assert sum(len(each) for each in found) == len(CLEAN)
+    assert {k: v for each in found for k, v in each.items()} == EXPECTED
+
+
+def test_shards_of_the_batches_keep_their_labels():
+    batches = make(source("arrays"))  # both shards shuffle alike
+    found = [everything(make(source("arrays")).shard(2, i)) for i in range(2)]
+    assert {**found[0], **found[1]} == everything(batches) == EXPECTED
+
+
+def test_interleaved_enumerated_sources_keep_their_labels():
+    shards = tf.data.Dataset.range(4)
+    mixed = shards.interleave(
+        lambda i: stream().enumerate().shard(4, i),
+        cycle_length=3,
+        block_length=2,
+        num_parallel_calls=3,
+        deterministic=False,
+    )
+    assert everything(make(mixed)) == EXPECTED
+
+
+def test_two_processes_agree():
+    code = (
+        "from tests.data.pipeline_parts import make, source\n"
+        "for kind in ('arrays', 'stream'):\n"
+        "    for x, y in make(source(kind)).as_numpy_iterator():\n"
+        "        print(x.reshape(len(x), -1)[:, 0].tolist(), y.tolist())\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr
+    tf.random.set_seed(0)  # what this process' fixture set, and the other did not
+    mine = set()
+    for kind in ("arrays", "stream"):
+        for images, labels in make(source(kind)).as_numpy_iterator():
+            mine |= set(zip(index_of(images).tolist(), labels.tolist(), strict=True))
+    theirs = set()
+    for line in run.stdout.splitlines():
+        images, labels = line.split("] [")
+        images = images.strip("[]").split(", ")
+        labels = labels.strip("[]").split(", ")
+        theirs |= set(zip(map(int, images), map(int, labels), strict=True))
+    assert mine == theirs
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_keep_clean_and_one_hot(kind):
+    batches = make(source(kind), keep_clean=True)
+    assert everything(batches) == {
+        i: (int(NOISY[i]), int(CLEAN[i])) for i in range(len(CLEAN))
+    }
+    images, noisy, clean = next(
+        make(source(kind), keep_clean=True, labels="one_hot", shuffle=False)
+        .take(1)
+        .as_numpy_iterator()
+    )
+    assert noisy.shape == clean.shape == (64, 10)
+    assert noisy.dtype == np.float32
+    np.testing.assert_array_equal(noisy.argmax(1), NOISY[:64])
+    np.testing.assert_array_equal(clean.argmax(1), CLEAN[:64])
+    assert images.dtype == IMAGES.dtype
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_without_noise(kind):
+    batches = make(source(kind), transition_matrix=None)
+    assert everything(batches) == {i: (int(c),) for i, c in enumerate(CLEAN)}
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_ready_noisy_labels(kind):
+    ready = noise.instance_dependent(IMAGES, CLEAN, 0.4, seed=5, num_classes=10)
+    batches = make(source(kind), transition_matrix=None, noisy_labels=ready)
+    assert everything(batches) == {i: (int(n),) for i, n in enumerate(ready)}
+
+
+def test_dicts_and_image_datasets():
+    dicts = tf.data.Dataset.from_tensor_slices({"image": IMAGES, "label": CLEAN})
+    assert everything(make(dicts)) == EXPECTED
+    names = tuple("0123456789")
+    loaded = data.ImageDataset(IMAGES, CLEAN, 10, "made", names)
+    assert everything(make(loaded)) == EXPECTED
+
+
+def test_a_name_is_loaded():
+    pytest.importorskip("sklearn")
+    digits = data.load("digits", "test")
+    batches = make("digits", split="test", shuffle=False, batch_size=500)
+    images, labels = next(batches.as_numpy_iterator())
+    np.testing.assert_array_equal(images, digits.images)
+    np.testing.assert_array_equal(labels, noise.corrupt(digits.labels, MATRIX, SEED))
+
+
+def test_save_and_load(tmp_path):
+    batches = make(source("stream"), keep_clean=True)
+    batches.save(str(tmp_path / "saved"))
+    assert everything(tf.data.Dataset.load(str(tmp_path / "saved"))) == everything(
+        batches
+    )
+
+
+def test_runs_in_a_tf_function():
+    batches = make(source("stream"))
+
+    @tf.function
+    def wrong():
+        total = tf.constant(0, tf.int64)
+        for images, labels in batches:
+            clean = tf.gather(CLEAN, images[:, 0, 0, 0])
+            total += tf.reduce_sum(tf.cast(labels != clean, tf.int64))
+        return total
+
+    assert int(wrong()) == int((NOISY != CLEAN).sum())
+
+
+def test_nothing_calls_back_into_python():
+    for kind in ("arrays", "stream"):
+        graph = tf.compat.v1.GraphDef.FromString(
+            make(source(kind))._as_serialized_graph().numpy()
+        )
+        functions = [node for each in graph.library.function for node in each.node_def]
+        kinds = {node.op for node in [*graph.node, *functions]}
+        assert not {kind for kind in kinds if "Py" in kind or "Generator" in kind}
+
+
+def test_fits_a_model():
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.layers.Rescaling(1 / 300),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, optimizer="sgd")
+    history = model.fit(make(source("stream")), epochs=2, shuffle=False, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+# --- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "match"),
+    [
+        (dict(batch_size=0), ValueError, "`batch_size`.*batch_size=0"),
+        (dict(seed=-1), ValueError, "`seed`.*seed=-1"),
+        (dict(seed=None), TypeError, "`seed`.*seed=None"),
+        (dict(num_classes=3), ValueError, r"transition_matrix.shape.*\(10, 10\)"),
+        (dict(labels="rows"), ValueError, "`labels`.*labels='rows'"),
+        (dict(shuffle=0), ValueError, "`shuffle`.*shuffle=0"),
+        (dict(device="npu"), ValueError, "`device`.*device='npu'"),
+        (dict(augment=3), TypeError, "`augment`.*augment=3"),
+        (dict(noisy_labels=CLEAN), ValueError, "`noisy_labels`.*None where"),
+    ],
+)
+def test_parameters_are_checked(change, kind, match):
+    with pytest.raises(kind, match=match):
+        make(source("arrays"), **change)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "match"),
+    [
+        (3, "`dataset`.*dataset='int'"),
+        (lambda: stream().batch(4), "Unbatch"),
+        (lambda: stream().map(lambda x, y: x), "single examples"),
+        (lambda: stream().map(lambda x, y: (x, tf.one_hot(y, 10))), "argmax"),
+    ],
+)
+def test_sources_are_checked(dataset, match):
+    with pytest.raises(TypeError, match=match):
+        make(dataset() if callable(dataset) else dataset)
+
+
+def test_lengths_must_agree():
+    with pytest.raises(ValueError, match=r"one length.*\(300, .*\(299,\)"):
+        make((IMAGES, CLEAN[1:]))
+    with pytest.raises(ValueError, match=r"noisy_labels.shape.*\(4,\)"):
+        make(source("arrays"), transition_matrix=None, noisy_labels=[0, 1, 2, 3])
+
+
+def test_labels_must_be_classes():
+    with pytest.raises(ValueError, match=r"`labels\[0\]`.*=10"):
+        make((IMAGES, CLEAN * 0 + 10))
+    wrong = tf.data.Dataset.from_tensor_slices((IMAGES, CLEAN + 10))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        list(make(wrong))
