@@ -8,7 +8,7 @@ from keras import ops
 from tests.derivatives import gradient
 from tests.losses.values import numpy, random_probabilities
 from tfrobustloss import losses
-from tfrobustloss._backend import compiled
+from tfrobustloss._backend import compiled, with_gradient
 
 THETA = (0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1)
 
@@ -313,6 +313,33 @@ def test_visible_ids_that_are_no_numbers(bad):
 def test_a_function_refuses_them_too():
     with pytest.raises(ValueError, match=r"`y_true` must hold class ids in 0\.\.2"):
         losses.adma([3], [[0.7, 0.2, 0.1]])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_visible_rows_that_are_no_numbers(bad):
+    rows = np.array([[1.0, 0.0], [bad, 0.0]], "float32")
+    with pytest.raises(ValueError, match=rf"`y_true` must be finite.*Received: {bad}"):
+        losses.CrossEntropy()(rows, np.full((2, 2), 0.5))
+
+
+@every_loss
+@pytest.mark.skipif(eager_backend, reason="PyTorch sees every label")
+def test_hidden_rows_that_are_no_numbers_count_as_zeros(make):
+    ids, logits = batch()
+    loss = make(4, from_logits=True, reduction=None)
+    rows = one_hot(ids, 4)
+    rows[1], rows[2, 3] = np.nan, np.inf
+    zeros = np.where(np.isfinite(rows), rows, 0)
+
+    def both(y_true):
+        function = compiled(lambda y, z: with_gradient(lambda z: loss(y, z))(z))
+        value, (slope,) = function(y_true, logits)
+        return numpy(value), numpy(slope)
+
+    (value, slope), (expected, expected_slope) = both(rows), both(zeros)
+    assert np.isfinite(value).all() and np.isfinite(slope).all()
+    np.testing.assert_array_equal(value, expected)
+    np.testing.assert_array_equal(slope, expected_slope)
 
 
 @pytest.mark.skipif(eager_backend, reason="torch runs eagerly: ids are visible")

@@ -20,8 +20,10 @@ def to_float(values):
 
 
 def decode(y_true, y_pred, from_logits):
-    """`Labels` and `Prediction` of a loss' arguments, labels decoded at most once."""
-    prediction = Prediction(y_pred, from_logits)
+    """`Labels` and `Prediction` of a loss' arguments, each decoded at most once."""
+    prediction = y_pred
+    if not isinstance(prediction, Prediction):
+        prediction = Prediction(y_pred, from_logits)
     if not isinstance(y_true, Labels):
         y_true = Labels(y_true, prediction.scores)
     return y_true, prediction
@@ -82,6 +84,16 @@ class Prediction:
         mean = ops.sum(self.scores, axis=-1) / self.scores.shape[-1]
         return mean if self._log_sum is None else mean - self._log_sum
 
+    def sum_of_squares(self):
+        """Sum over classes of the squared probabilities, shape `(...)`."""
+        if self._given is None:
+            return ops.sum(ops.square(self._exp), axis=-1) / ops.square(self._sum)
+        return ops.sum(ops.square(self._given), axis=-1)
+
+    def total(self):
+        """Sum over classes of the probabilities: the number 1 for logits."""
+        return 1.0 if self._given is None else ops.sum(self._given, axis=-1)
+
     def pick_log(self, labels):
         """Sum over classes of `label * log(p)`, shape `(...)`."""
         picked = labels.pick(self.scores)
@@ -119,9 +131,10 @@ class Labels:
         num_classes: Int.
 
     Raises:
-        ValueError: The shapes do not fit, or visible ids are no class. Ids in a
-            compiled graph cannot be seen; there, an id that is no class selects
-            nothing, so that `pick` is 0, and `FunctionLoss` gives 0 for the row.
+        ValueError: The shapes do not fit, visible ids are no class, or visible rows
+            are not finite. In a compiled graph they cannot be seen; there, an id that
+            is no class selects nothing, so that `pick` is 0, and `FunctionLoss` gives
+            0 for the row; an entry of a row that is not finite counts as 0.
     """
 
     def __init__(self, y_true, y_pred, ignore_class=None):
@@ -136,7 +149,9 @@ class Labels:
             )
         if len(label_shape) == len(shape) and label_shape[-1] != 1:
             self._check_same(label_shape, shape)
-            self.ids, self.rows = None, ops.cast(y_true, y_pred.dtype)
+            _check_visible_rows(y_true)
+            rows = ops.cast(y_true, y_pred.dtype)
+            self.ids, self.rows = None, ops.where(ops.isfinite(rows), rows, 0)
             return
         if len(label_shape) == len(shape):
             label_shape = label_shape[:-1]
@@ -213,3 +228,16 @@ def _check_visible_ids(ids, num_classes, ignore_class):
             "the classes from 0, or name the id of unlabelled examples as "
             "`ignore_class`."
         )
+
+
+def _check_visible_rows(rows):
+    """Raises for label mass that is NaN or infinite, where it can be seen."""
+    rows = _limits.visible(rows)
+    if rows is None or rows.dtype.kind != "f" or np.isfinite(rows).all():
+        return
+    bad = rows[~np.isfinite(rows)]
+    raise ValueError(
+        f"`y_true` must be finite. Received: {bad.ravel()[0]} among {bad.size} such "
+        "entries. Drop these examples, or make their rows zeros and give the loss "
+        "`ignore_class=-1`."
+    )
