@@ -116,3 +116,8 @@ def test_a_variable_of_an_inner_loss_is_followed():
 def test_errors(arguments, error, message):
     with pytest.raises(error, match=f"ActivePassive: .*{message}"):
         ActivePassive(*arguments)
+
+
+def test_a_wrapper_stays_on_logits():
+    with pytest.raises(ValueError, match="LogitClip: `from_logits` must be True"):
+        ActivePassive(losses.LogitClip(), losses.LogitBias(), from_logits=False)

@@ -34,6 +34,11 @@ PARAMETERS = [
     (losses.BiTemperedLogistic, "t2", 1.2, 1.0),
     (losses.BiTemperedLogistic, "t2", 4.0, 0.8),
     (losses.BiTemperedLogistic, "label_smoothing", 0.1, 0.0),
+    (losses.NormalizedGeneralizedCrossEntropy, "q", 0.7, 0.0),
+    (losses.AsymmetricGeneralizedCrossEntropy, "a", 0.6, 20.0),
+    (losses.PartiallyHuberizedGeneralizedCrossEntropy, "q", 0.2, 1.0),
+    (losses.JensenShannon, "pi", 0.8, 0.2),
+    (losses.ActivePassive, "alpha", 1.0, 0.0),
     (losses.TaylorLoss, "theta", THETA, OTHER_THETA),
 ]
 IDS = [f"{loss.__name__}-{name}" for loss, name, *_ in PARAMETERS]

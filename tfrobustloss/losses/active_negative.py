@@ -6,13 +6,14 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss._powers import power
+from tfrobustloss._tempered import quick_sum
 from tfrobustloss.losses._base import FunctionLoss
 from tfrobustloss.losses._decoding import decode
 from tfrobustloss.losses.normalized import (
+    NormalizedFocal,
     focal_of,
     normalized_cross_entropy,
-    normalized_focal,
+    share,
 )
 
 _LIMITS = {
@@ -22,7 +23,7 @@ _LIMITS = {
         1e-30, 0.5, open_high=True, hint="It must be below 1 / classes."
     ),
 }
-_FOCAL_LIMITS = {**_LIMITS, "gamma": _limits.Range(low=0)}
+_FOCAL_LIMITS = {**_LIMITS, **NormalizedFocal.limits}
 
 
 def active_negative_cross_entropy(
@@ -77,14 +78,14 @@ def active_negative_cross_entropy(
     _limits.check(owner, _LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
     _check_classes(owner, min_probability, labels.num_classes)
-    active = normalized_cross_entropy(labels, y_pred, from_logits)
+    active = normalized_cross_entropy(labels, prediction)
     largest = -_log(min_probability)
 
     def room(log_p):
         return ops.maximum(largest + log_p, 0)
 
     every = room(prediction.log())
-    negative = _negative(labels, prediction, room, every, largest)
+    negative = _negative(labels, prediction, room, every)
     return alpha * active + beta * negative
 
 
@@ -112,7 +113,7 @@ def active_negative_focal(
         y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
         alpha: Float >= 0, weight of the normalised focal loss.
         beta: Float >= 0, weight of the negative part.
-        gamma: Float >= 0. 0 is `active_negative_cross_entropy`.
+        gamma: Float in [0, 50]. 0 is `active_negative_cross_entropy`.
         min_probability: Float in [1e-30, 0.5) and below 1 / classes; probabilities
             below count as that in the negative part and have no gradient there.
         from_logits: Whether `y_pred` holds logits.
@@ -139,21 +140,25 @@ def active_negative_focal(
     _limits.check(owner, _FOCAL_LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
     _check_classes(owner, min_probability, labels.num_classes)
-    active = normalized_focal(labels, y_pred, gamma, from_logits)
-    dtype = prediction.scores.dtype
-    miss = ops.cast(1 - min_probability, dtype)
-    largest = -power(miss, gamma) * _log(min_probability)
+    every = focal_of(prediction.log(), 1 - prediction.probabilities(), gamma)
 
-    def room(log_p, miss=None):
-        miss = -ops.expm1(log_p) if miss is None else miss
-        return ops.maximum(largest - focal_of(log_p, miss, gamma), 0)
+    def focal(log_p):
+        return focal_of(log_p, -ops.expm1(log_p), gamma)
 
-    every = room(prediction.log(), 1 - prediction.probabilities())
-    negative = _negative(labels, prediction, room, every, largest)
+    active = share(labels, prediction, focal, every)
+    log_smallest = _log(min_probability)
+    miss = ops.cast(1 - min_probability, prediction.scores.dtype)
+    largest = focal_of(log_smallest, miss, gamma)
+
+    def room(log_p):
+        return ops.maximum(largest - focal(log_p), 0)
+
+    every = ops.maximum(largest - every, 0)
+    negative = _negative(labels, prediction, room, every)
     return alpha * active + beta * negative
 
 
-def _negative(labels, prediction, room, every, largest):
+def _negative(labels, prediction, room, every):
     """`1 - room / sum of room`, `every` holding the room of each class.
 
     Some `p` is at least 1 / classes, which keeps the sum away from 0: the floor
@@ -164,7 +169,7 @@ def _negative(labels, prediction, room, every, largest):
     else:
         own = labels.pick(every)
     even = ops.full((), -math.log(labels.num_classes), dtype=prediction.scores.dtype)
-    total = ops.maximum(ops.sum(every, axis=-1), room(even))
+    total = ops.maximum(ops.squeeze(quick_sum(every), -1), room(even))
     return labels.total() - own / total
 
 

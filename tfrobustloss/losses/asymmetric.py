@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
+from tfrobustloss._tempered import quick_sum
 from tfrobustloss.losses._base import FunctionLoss
 from tfrobustloss.losses._decoding import decode
 
@@ -180,9 +181,10 @@ def asymmetric_mean_squared_error(y_true, y_pred, a=30.0, from_logits=False):
     labels, prediction = decode(y_true, y_pred, from_logits)
     p = prediction.probabilities()
     if labels.rows is not None:
-        return ops.sum(ops.square(p - a * labels.rows), axis=-1) / labels.num_classes
+        total = quick_sum(ops.square(p - a * labels.rows))
+        return ops.squeeze(total, -1) / labels.num_classes
     own = prediction.pick_probability(labels)
-    others = ops.sum(ops.square(p), axis=-1) - ops.square(own)
+    others = ops.squeeze(quick_sum(ops.square(p)), -1) - ops.square(own)
     return (others + ops.square(a - own)) / labels.num_classes
 
 

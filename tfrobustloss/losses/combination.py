@@ -116,6 +116,10 @@ class ActivePassive(NestedLoss):
         super().__init__(inner, parameters, ignore_class, **keras_options)
         self.from_logits = active.from_logits
 
+    def activation(self, logits):
+        """The probabilities that the active loss sees in logits."""
+        return self.active.activation(logits)
+
     def get_config(self):
         """Everything that builds this loss again, as plain JSON values."""
         return {**super().get_config(), "from_logits": self.from_logits}

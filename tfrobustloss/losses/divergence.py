@@ -71,10 +71,7 @@ def jensen_shannon(y_true, y_pred, pi=0.5, from_logits=False):
 def _of_one_hot(log_p, pi, log_rest):
     """The numerator; every class but the label's has the ratio m / p = 1 - pi."""
     p, miss = ops.exp(log_p), -ops.expm1(log_p)
-    # log(m) of the label by the form that is exact for small 1 - pi or small pi
-    far = ops.log(pi + (1 - pi) * p)
-    near = ops.log1p(-(1 - pi) * miss)
-    log_m = ops.where(ops.cast(pi, "float32") < 0.5, far, near)
+    log_m = _log_mixture(pi, 1 - pi, p, -miss)
     log_ratio = ops.log1p(pi * miss * _inverse(log_p))  # log(m / p)
     return -pi * log_m - (1 - pi) * (p * log_ratio + miss * log_rest)
 
@@ -82,12 +79,25 @@ def _of_one_hot(log_p, pi, log_rest):
 def _of_rows(rows, log_p, pi):
     p = ops.exp(log_p)
     some = rows > 0
-    mass = ops.where(some, rows, 1)
-    log_mass = ops.log(mass)
-    log_m = ops.log(pi * mass + (1 - pi) * p)
-    of_label = ops.where(some, pi * mass * (log_mass - log_m), 0)
-    log_ratio = ops.log1p(pi * (rows * _inverse(log_p) - 1))  # log(m / p)
-    return ops.sum(of_label - (1 - pi) * p * log_ratio, axis=-1)
+    of_p = p / ops.where(some, rows, 1)  # p / label
+    of_label = rows * _inverse(log_p)  # label / p
+    first = _log_mixture(pi, 1 - pi, of_p, of_p - 1)  # log(m / label)
+    second = _log_mixture(1 - pi, pi, of_label, of_label - 1)  # log(m / p)
+    first = ops.where(some, pi * rows * first, 0)
+    return -ops.sum(first + (1 - pi) * p * second, axis=-1)
+
+
+def _log_mixture(weight, rest, x, excess):
+    """`log(weight + rest * x)`, where `rest` is 1 - weight and `excess` is x - 1.
+
+    In the form that keeps its digits, whichever of the two weights is small.
+    """
+    variable = _limits.is_variable(weight)
+    far = ops.log(weight + rest * x) if variable or weight < 0.5 else None
+    near = ops.log1p(rest * excess) if variable or weight >= 0.5 else None
+    if variable:
+        return ops.where(weight < 0.5, far, near)
+    return near if far is None else far
 
 
 def _inverse(log_p):

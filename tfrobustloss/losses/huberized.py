@@ -21,8 +21,8 @@ def partially_huberized_cross_entropy(y_true, y_pred, tau=10.0, from_logits=Fals
         l(p) = -log(p)                      where p > 1 / tau
         l(p) = 1 + log(tau) - tau * p       elsewhere
 
-    `tau` at 1 is `1 - p`; large `tau` is cross-entropy. Published: 10 for MNIST and
-    CIFAR-100, 2 for CIFAR-10.
+    `tau` at 1 is `1 - p`; large `tau` is cross-entropy. A public reproduction takes 10
+    for MNIST and CIFAR-100 and 2 for CIFAR-10.
 
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
@@ -44,6 +44,7 @@ def partially_huberized_cross_entropy(y_true, y_pred, tau=10.0, from_logits=Fals
 
     Reference:
         Menon et al., "Can Gradient Clipping Mitigate Label Noise?", ICLR 2020.
+        Formula and values checked against its reproduction, dmizr/phuber.
     """
     _limits.check("partially_huberized_cross_entropy", _CROSS_ENTROPY, tau=tau)
     labels, prediction = decode(y_true, y_pred, from_logits)

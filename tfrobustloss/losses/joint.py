@@ -9,7 +9,11 @@ from tfrobustloss.losses.asymmetric import (
     AsymmetricMeanSquaredError,
     asymmetric_mean_squared_error,
 )
-from tfrobustloss.losses.normalized import NormalizedFocal, normalized_focal
+from tfrobustloss.losses.normalized import (
+    NormalizedFocal,
+    normalized_cross_entropy,
+    normalized_focal,
+)
 
 _LIMITS = {
     "alpha": _limits.Range(low=0),
@@ -38,7 +42,7 @@ def joint_asymmetric(
         alpha: Float >= 0, weight of the normalised loss.
         beta: Float >= 0, weight of the asymmetric squared error.
         a: Float in [1, 1000], how far the label is stretched.
-        gamma: Float >= 0, of the focal loss.
+        gamma: Float in [0, 50], of the focal loss.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -60,9 +64,12 @@ def joint_asymmetric(
     """
     given = {"alpha": alpha, "beta": beta, "a": a, "gamma": gamma}
     _limits.check("joint_asymmetric", _LIMITS, **given)
-    labels, _ = decode(y_true, y_pred, from_logits)
-    active = normalized_focal(labels, y_pred, gamma, from_logits)
-    passive = asymmetric_mean_squared_error(labels, y_pred, a, from_logits)
+    labels, prediction = decode(y_true, y_pred, from_logits)
+    if not _limits.is_variable(gamma) and gamma == 0:
+        active = normalized_cross_entropy(labels, prediction)
+    else:
+        active = normalized_focal(labels, prediction, gamma)
+    passive = asymmetric_mean_squared_error(labels, prediction, a)
     return alpha * active + beta * passive
 
 

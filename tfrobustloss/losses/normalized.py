@@ -7,10 +7,13 @@ from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss._powers import power
+from tfrobustloss._tempered import quick_sum
 from tfrobustloss.losses._base import FunctionLoss
 from tfrobustloss.losses._decoding import decode
 
-_GAMMA = {"gamma": _limits.Range(low=0)}
+# at most 50: for two equal classes the sum over labels is about (1 / 2) ** gamma, whose
+# square must not vanish in float32
+_GAMMA = {"gamma": _limits.Range(0, 50)}
 _Q = {"q": _limits.Range(0, 1)}
 _LOG_HALF = math.log(0.5)
 
@@ -61,14 +64,14 @@ def normalized_focal(y_true, y_pred, gamma=0.5, from_logits=False):
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
         y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
-        gamma: Float >= 0. 0 is `normalized_cross_entropy`.
+        gamma: Float in [0, 50]. 0 is `normalized_cross_entropy`.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
         Loss per example, shape `(...)`, in [0, 1].
 
     Raises:
-        ValueError: `gamma` is negative, or labels do not fit.
+        ValueError: `gamma` is outside its range, or labels do not fit.
 
     Example:
         >>> loss = normalized_focal([0], [[0.7, 0.2, 0.1]])
@@ -86,7 +89,7 @@ def normalized_focal(y_true, y_pred, gamma=0.5, from_logits=False):
     def focal(log_p):
         return focal_of(log_p, -ops.expm1(log_p), gamma)
 
-    return _share(labels, prediction, focal, every)
+    return share(labels, prediction, focal, every)
 
 
 def focal_of(log_p, miss, gamma):
@@ -138,10 +141,10 @@ def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=Fals
     def generalized(log_p):
         return -ops.expm1(q * log_p)
 
-    return _share(labels, prediction, generalized, generalized(prediction.log()))
+    return share(labels, prediction, generalized, generalized(prediction.log()))
 
 
-def _share(labels, prediction, function, every):
+def share(labels, prediction, function, every):
     """`function(log(p))` of the label over its sum; `every` holds that of each class.
 
     `function` falls with `p`, and some `p` is at most 1/2, so the sum is at least the
@@ -152,7 +155,7 @@ def _share(labels, prediction, function, every):
     else:
         own = labels.pick(every)
     half = function(ops.full((), _LOG_HALF, dtype=prediction.scores.dtype))
-    return own / ops.maximum(ops.sum(every, axis=-1), half)
+    return own / ops.maximum(ops.squeeze(quick_sum(every), -1), half)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss._tempered import row_max, row_sum
+from tfrobustloss._tempered import quick_sum, row_max
 from tfrobustloss.losses._decoding import Labels, to_float
 from tfrobustloss.losses._nested import NestedLoss, check_inner, values
 from tfrobustloss.losses.absolute import MeanAbsoluteError
@@ -61,9 +61,9 @@ def _clipped(logits, max_norm):
     # relative to the largest, so that nothing overflows; the scale is a constant of
     # the gradient, because the result does not depend on it
     scale = ops.stop_gradient(ops.maximum(row_max(ops.abs(logits)), 1e-30))
-    unit = logits / scale
-    norm = ops.sqrt(ops.maximum(row_sum(ops.square(unit)), 0.5))  # at least 1, or 0
-    return ops.where(norm * scale > max_norm, unit * (max_norm / norm), logits)
+    norm = quick_sum(ops.square(logits * (1 / scale)))
+    norm = ops.sqrt(ops.maximum(norm, 0.5))  # at least 1, or 0
+    return logits * ops.where(norm * scale > max_norm, max_norm / norm / scale, 1)
 
 
 def logit_bias(y_true, y_pred, loss, bias=None):
