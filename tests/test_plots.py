@@ -74,3 +74,22 @@ def test_matplotlib_missing(monkeypatch):
     )
     with pytest.raises(ImportError, match=r"tfrobustloss\[cli\]"):
         plots.check_format("a.png")
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_transition_matrix(classes):
+    matrix = np.full((classes, classes), 0.17 / (classes - 1))
+    np.fill_diagonal(matrix, 0.83)
+    picture = plots.transition_matrix(matrix)
+    pixels = matplotlib.image.imread(io.BytesIO(picture))
+    assert pixels.std() > 0.02  # not blank
+    names = [f"class {i}" for i in range(classes)]
+    drawn = plots.transition_matrix(matrix, names, "matrix.svg").decode()
+    assert ("<!-- class 1 -->" in drawn) == (classes <= 25)
+    assert "<!-- class 0 -->" in drawn
+    assert ("<!-- 83 -->" in drawn) == (classes <= 25)
+
+
+def test_names_of_classes_are_as_many():
+    with pytest.raises(ValueError, match="2 names.*'one'"):
+        plots.transition_matrix(np.eye(2), ["one"])

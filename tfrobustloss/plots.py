@@ -135,6 +135,55 @@ def search_progress(history, theta, num_classes, path="search.png"):
     return picture.getvalue()
 
 
+def transition_matrix(matrix, class_names=None, path="matrix.png"):
+    """A heat map of a transition matrix, in percent.
+
+    Args:
+        matrix: Row-stochastic, shape `(classes, classes)`: row = the clean class,
+            column = the label.
+        class_names: Strings, one a class; class ids by default.
+        path: Path the picture is for; its ending is its format. Nothing is written.
+
+    Returns:
+        The picture's bytes.
+
+    Raises:
+        ValueError: Matplotlib has no such format, or the names are not as many as the
+            classes.
+        ImportError: Matplotlib is not installed.
+    """
+    check_format(path)
+    from matplotlib.figure import Figure
+
+    matrix = 100 * np.asarray(matrix)
+    classes = len(matrix)
+    names = list(map(str, range(classes) if class_names is None else class_names))
+    if len(names) != classes:
+        constraint = f"{classes} names, one a class"
+        raise ValueError(_limits.error("plots", "class_names", constraint, names))
+    side = float(np.clip(0.55 * classes + 1.5, 4.5, 12))
+    figure = Figure(figsize=(side + 0.7, side), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="% of the class")
+    shown = range(0, classes, -(-classes // 25))
+    upright = max(map(len, names)) <= 3
+    axes.set_xticks(shown, [names[i] for i in shown], rotation=0 if upright else 90)
+    axes.set_yticks(shown, [names[i] for i in shown])
+    if classes <= 25:
+        for row, column in np.ndindex(*matrix.shape):
+            value = matrix[row, column]
+            text = "<1" if 0 < value < 0.5 else f"{value:.0f}"
+            color = "white" if value > 55 else "0.25"
+            axes.text(column, row, text, ha="center", va="center", color=color)
+    axes.set_xlabel("label")
+    axes.set_ylabel("class")
+    axes.set_title("Transition matrix, %")
+    picture = io.BytesIO()
+    figure.savefig(picture, format=_ending(path))
+    return picture.getvalue()
+
+
 def _curves(theta, num_classes):
     """Losses by name, each 0 at the last of the probabilities."""
     chosen = {

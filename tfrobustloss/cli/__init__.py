@@ -35,6 +35,7 @@ def main(argv=None):
     )
     compare.add_parser(commands)
     search.add_parser(commands)
+    estimate.add_parser(commands)
     export.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

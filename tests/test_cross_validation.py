@@ -1,0 +1,84 @@
+"""Out-of-fold probabilities: no example is judged by a network that saw its label."""
+
+import numpy as np
+import pytest
+
+from tfrobustloss.cross_validation import _deal, out_of_fold_probabilities
+
+FEATURES = np.repeat(np.eye(3), 20, axis=0)
+LABELS = np.repeat([0, 1, 2], 20)
+
+
+def test_probabilities_are_out_of_fold():
+    """Features that only tell an example from all others predict nothing."""
+    features = np.eye(60)
+    labels = np.random.default_rng(0).permutation(LABELS)
+    options = {"folds": 3, "epochs": 12, "learning_rate": 0.01, "batch_size": 20}
+    found = out_of_fold_probabilities(features, labels, **options)
+    own = found[np.arange(60), labels]
+    # a network that saw the labels gives them nearly 1; guessing gives 1 / 3
+    assert own.mean() < 0.45
+
+
+def test_it_learns_and_repeats():
+    calls = []
+    options = {"folds": 2, "epochs": 6, "learning_rate": 0.01, "batch_size": 10}
+    found, again = (
+        out_of_fold_probabilities(
+            FEATURES, LABELS, on_epoch=lambda *call: calls.append(call), **options
+        )
+        for _ in range(2)
+    )
+    assert found.shape == (60, 3)
+    assert found.sum(axis=1) == pytest.approx(np.ones(60))
+    assert (found.argmax(axis=1) == LABELS).all()
+    assert (found == again).all()
+    assert [call[:2] for call in calls[:12]] == [
+        (f, e) for f in (0, 1) for e in range(6)
+    ]
+    assert calls[-1][2] == 1.0
+
+
+def test_images_one_hot_and_a_model_of_ones_own():
+    import keras
+
+    def build(input_shape, num_classes, seed):
+        assert input_shape == (2, 2, 1)
+        layers = [keras.Input(input_shape), keras.layers.Flatten()]
+        return keras.Sequential([*layers, keras.layers.Dense(num_classes)])
+
+    images = np.zeros((8, 2, 2, 1), np.uint8)
+    images[4:] = 255
+    labels = np.eye(3)[[0] * 4 + [1] * 4]
+    found = out_of_fold_probabilities(images, labels, model=build, folds=2, epochs=1)
+    assert found.shape == (8, 3)
+
+
+def test_folds_are_even_in_every_class():
+    labels = np.array([0] * 10 + [1] * 5 + [2])
+    part = _deal(labels, 5, seed=0)
+    assert np.bincount(part[:10]).tolist() == [2] * 5
+    assert np.bincount(part[10:15]).tolist() == [1] * 5
+    assert (part != _deal(labels, 5, seed=1)).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folds": 1}, "folds=1"),
+        ({"folds": 61}, "at most 60.*folds=61"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"model": "mlp9"}, "one of cnn4, mlp2, mlp3.*mlp9"),
+        ({"features": FEATURES[:3]}, r"features.shape.*\(3, 3\)"),
+        ({"features": FEATURES[:, 0]}, r"features.shape.*\(60,\)"),
+        ({"features": FEATURES * np.nan}, "finite"),
+        ({"features": FEATURES.astype(str)}, "numeric"),
+        ({"num_classes": 2}, r"labels\[40\].*=2"),
+        ({"learning_rate": 1e30}, "diverged.*learning_rate"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_mistakes(options, message):
+    options = {"features": FEATURES, "labels": LABELS, "epochs": 2, **options}
+    with pytest.raises(ValueError, match=message):
+        out_of_fold_probabilities(**options)

@@ -1,0 +1,106 @@
+"""What `tfrobustloss estimate` works on: files of the user, or a dataset made noisy."""
+
+import dataclasses
+
+import numpy as np
+
+from tfrobustloss import _limits, data
+from tfrobustloss._specs import noise_matrix
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Given:
+    """Labels with what belongs to them.
+
+    Attributes:
+        name: What they are called in the output.
+        labels: As read, or as made wrong.
+        probabilities: Array, or None if they have to be made.
+        features: Array to make them from, or None.
+        num_classes: Number of classes, or None if the arrays tell.
+        class_names: Tuple of strings, or None.
+        clean: The right labels, or None if nobody knows them.
+    """
+
+    name: str
+    labels: np.ndarray
+    probabilities: np.ndarray | None = None
+    features: np.ndarray | None = None
+    num_classes: int | None = None
+    class_names: tuple[str, ...] | None = None
+    clean: np.ndarray | None = None
+
+
+def read(arguments):
+    """The files named by the options, or the dataset with labels made wrong.
+
+    Args:
+        arguments: Parsed options of the subcommand.
+
+    Returns:
+        `Given`.
+
+    Raises:
+        ValueError: Options do not go together, a file is no array that can be read
+            without running code, or the dataset or the noise does not exist.
+    """
+    names = ("labels", "probabilities", "features")
+    labels, probabilities, features = (getattr(arguments, name) for name in names)
+    if labels is None:
+        for name in ("probabilities", "features"):
+            path = getattr(arguments, name)
+            if path is not None:
+                hint = "Say which labels by --labels FILE.npy."
+                raise ValueError(
+                    _limits.error("estimate", name, "given with labels", path, hint)
+                )
+        return _dataset(arguments)
+    if (probabilities is None) == (features is None):
+        constraint = "given with --probabilities or with --features, one of them"
+        raise ValueError(_limits.error("estimate", "labels", constraint, labels))
+    return Given(
+        name=labels,
+        labels=_array("labels", labels),
+        probabilities=_array("probabilities", probabilities),
+        features=_array("features", features),
+    )
+
+
+def _array(name, path):
+    if path is None:
+        return None
+    try:
+        found = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        constraint = "a file that exists"
+        raise ValueError(_limits.error("estimate", name, constraint, path)) from None
+    except (ValueError, EOFError, OSError) as error:
+        constraint, reason = "an .npy file of numbers", str(error).split("\n")[0]
+        hint = f"Write it by numpy.save. {reason}"
+        text = _limits.error("estimate", name, constraint, path, hint)
+        raise ValueError(text) from None
+    if not isinstance(found, np.ndarray):
+        constraint, hint = "an .npy file", "An .npz file holds several arrays."
+        raise ValueError(_limits.error("estimate", name, constraint, path, hint))
+    return found
+
+
+def _dataset(arguments):
+    train = data.load(arguments.dataset, "train", arguments.data_dir)
+    matrix = noise_matrix(arguments.noise, arguments.dataset, train.num_classes)
+    chosen = slice(None)
+    if arguments.train_size is not None:
+        limit = _limits.Range(2, len(train.labels), integer=True)
+        size = arguments.train_size
+        _limits.check("estimate", {"train_size": limit}, train_size=size)
+        shuffled = np.random.default_rng(0).permutation(len(train.labels))
+        chosen = np.sort(shuffled[:size])
+    clean = train.labels[chosen]
+    return Given(
+        name=arguments.dataset,
+        labels=data.noise.corrupt(clean, matrix, arguments.seed),
+        features=train.images[chosen],
+        num_classes=train.num_classes,
+        class_names=train.class_names,
+        clean=clean,
+    )

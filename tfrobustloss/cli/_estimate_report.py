@@ -1,0 +1,147 @@
+"""What `tfrobustloss estimate` shows while it runs and at its end."""
+
+import contextlib
+import sys
+
+import numpy as np
+
+from tfrobustloss import data
+
+_WIDEST = 12  # classes whose whole matrix fits on a line
+
+
+def introduction(given, arguments):
+    """One or two lines on what is about to be estimated."""
+    lines = [f"{given.name}: {len(given.labels)} labels"]
+    if given.clean is not None:
+        lines[0] += f", made wrong by {arguments.noise}"
+    if given.probabilities is None:
+        lines.append(
+            f"Probabilities by {arguments.model}, {arguments.folds} folds, at most "
+            f"{arguments.epochs} epochs each"
+        )
+    return "\n".join([*lines, ""])
+
+
+@contextlib.contextmanager
+def progress(arguments):
+    """A live bar on a terminal that has rich, a line a fold anywhere else."""
+    try:
+        from rich.progress import Progress
+    except ImportError:
+        Progress = None
+    if Progress is None or not sys.stdout.isatty():
+        yield _Lines(arguments)
+        return
+    from tfrobustloss.cli._report import _columns
+
+    with Progress(*_columns(), transient=True) as bar:
+        yield _Bar(arguments, bar)
+
+
+class _Lines:
+    """One line a finished fold."""
+
+    def __init__(self, arguments):
+        self._folds, self._epochs = arguments.folds, arguments.epochs
+
+    def on_epoch(self, fold, epoch, accuracy):
+        if epoch + 1 == self._epochs:
+            print(f"[{fold + 1}/{self._folds}] {_agreement(accuracy)}", flush=True)
+
+
+class _Bar(_Lines):
+    """A bar over all epochs of all folds."""
+
+    def __init__(self, arguments, bar):
+        super().__init__(arguments)
+        self._bar = bar
+        self._task = bar.add_task("starting", total=self._folds * self._epochs)
+
+    def on_epoch(self, fold, epoch, accuracy):
+        self._bar.update(
+            self._task,
+            completed=fold * self._epochs + epoch + 1,
+            description=f"fold {fold + 1} of {self._folds}: {_agreement(accuracy)}",
+        )
+
+
+def _agreement(accuracy):
+    return f"agrees with {100 * accuracy:.1f} % of the labels held out"
+
+
+def text(report, given):
+    """The report as text, beside the truth where it is known."""
+    rate = report.noise_rate
+    found = 100 * np.array([rate.rate, rate.low, rate.high])
+    lines = [
+        f"Wrong labels: {found[0]:.1f} %, {100 * rate.confidence:g} % interval "
+        f"{found[1]:.1f} to {found[2]:.1f} %" + _true_rate(given),
+        *_matrix(report.transition_matrix, given),
+        *_pairs(report, given),
+        f"{len(report.wrong_labels.indices)} labels are more likely wrong than right"
+        + _true_flags(report, given),
+        "",
+        "Losses that suit:",
+    ]
+    for one in report.recommendations:
+        settings = ", ".join(f"{key}={value}" for key, value in one["settings"].items())
+        lines.append(f"  {one['loss']}({settings})")
+        lines.append(f"    {one['reason']}")
+    lines += [f"Note: {one}" for one in report.warnings]
+    return "\n".join(lines)
+
+
+def _true_rate(given):
+    if given.clean is None:
+        return ""
+    true = data.noise.realized_rate(given.clean, given.labels)
+    return f" (truth: {100 * true:.1f} %)"
+
+
+def _matrix(matrix, given):
+    title = "Transition matrix in %, a row a class, a column a label"
+    true = None
+    if given.clean is not None:
+        true = data.noise.realized_matrix(given.clean, given.labels, len(matrix))
+        error = 100 * np.abs(matrix - true).mean()
+        title += f" (mean error {error:.2f} points)"
+    lines = ["", f"{title}:"]
+    if len(matrix) > _WIDEST:
+        right = 100 * np.diag(matrix)
+        low, high = right.min(), right.max()
+        lines.append(f"  {len(matrix)} classes, diagonal {low:.0f} to {high:.0f}")
+        return [*lines, ""]
+    lines += [_row(row) for row in matrix]
+    if true is not None:
+        lines += ["Truth:", *(_row(row) for row in true)]
+    return [*lines, ""]
+
+
+def _row(values):
+    return "  " + " ".join(f"{100 * value:5.1f}" for value in values)
+
+
+def _pairs(report, given):
+    if not report.confused_pairs:
+        return []
+    names = given.class_names or tuple(map(str, range(len(report.transition_matrix))))
+    lines = ["Most confused:"]
+    for one in report.confused_pairs:
+        own, share = 100 * one.probability, 100 * one.share
+        lines.append(
+            f"  {names[one.clean]} labelled {names[one.noisy]}: {own:.1f} % of its "
+            f"class, {share:.1f} % of all"
+        )
+    return [*lines, ""]
+
+
+def _true_flags(report, given):
+    if given.clean is None:
+        return ""
+    flagged = report.wrong_labels.indices
+    wrong = given.clean != given.labels
+    hits = int(wrong[flagged].sum())
+    precision = 100 * hits / max(1, len(flagged))
+    recall = 100 * hits / max(1, int(wrong.sum()))
+    return f" (truth: {precision:.1f} % of them are, {recall:.1f} % of all wrong found)"

@@ -1,0 +1,110 @@
+"""`tfrobustloss estimate`: how wrong labels are, and which losses suit them."""
+
+
+def add_parser(commands):
+    """Adds the subcommand and its options to the subparsers `commands`."""
+    parser = commands.add_parser(
+        "estimate",
+        help="tell how many labels are wrong, which ones, and which losses suit",
+        description="Estimates the noise of labels from the probabilities of a model "
+        "that never saw them. Give your own labels with probabilities or with "
+        "features, from which a small network makes the probabilities by "
+        "cross-validation; with neither, a dataset's labels are made wrong, and the "
+        "truth is shown beside the estimate.",
+        allow_abbrev=False,
+    )
+
+    def option(name, default, text, **options):
+        shown = "" if default is None else f" (default: {default})"
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, default=default, help=text + shown, **options)
+
+    count = {"type": int, "metavar": "N"}
+    array = {"metavar": "FILE.npy"}
+    option("labels", None, "class ids or one-hot rows, some of them wrong", **array)
+    text = "probabilities of a model that never saw these labels, (examples, classes)"
+    option("probabilities", None, text, **array)
+    option("features", None, "images or rows of numbers, (examples, ...)", **array)
+    option("dataset", "digits", "without --labels: digits or an image set of TFDS")
+    option("data_dir", None, "folder of prepared TFDS data", metavar="DIR")
+    text = "without --labels: none, symmetric:R, pair:R or asymmetric:R, R in [0, 1]"
+    option("noise", "symmetric:0.4", text)
+    option("train_size", None, "number of the dataset's images (default: all)", **count)
+    text = "likelihood, confident, anchor or percentile"
+    option("method", "likelihood", text)
+    option("model", "mlp2", "mlp2, mlp3 or cnn4; the last for images only")
+    option("folds", 5, "parts of the cross-validation", **count)
+    text = "longest training of a part; the best epoch is kept"
+    option("epochs", 30, text, **count)
+    option("batch_size", 128, "examples a step", **count)
+    option("learning_rate", 0.001, "of Adam", type=float, metavar="RATE")
+    option("resamples", 100, "resampled sets behind the interval", **count)
+    option("seed", 0, "of wrong labels, folds, weights and resampling", **count)
+    option("top", 5, "confused pairs that are shown", **count)
+    option("output", None, "write the report there", metavar="FILE.json")
+    option("csv", None, "write the likeliest wrong labels there", metavar="FILE.csv")
+    option("plot", None, "draw the transition matrix there", metavar="FILE.png")
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Estimates, prints, and writes what was asked for.
+
+    Args:
+        arguments: Parsed options.
+
+    Returns:
+        Exit code 0.
+    """
+    try:
+        return _run(arguments)
+    except ValueError as error:  # of what is shared with `compare` and with Python
+        text = str(error)
+        for owner in ("compare", "report", "out_of_fold_probabilities"):
+            text = text.removeprefix(f"{owner}: ")
+        raise ValueError(text) from None
+
+
+def _run(arguments):
+    from tfrobustloss import _files, cross_validation, data, plots
+    from tfrobustloss.cli import _estimate_data, _estimate_report
+
+    for name in ("output", "csv", "plot"):
+        if getattr(arguments, name) is not None:
+            _files.check_writable(name, getattr(arguments, name))
+    if arguments.plot is not None:
+        plots.check_format(arguments.plot)
+    options = {"resamples": arguments.resamples, "seed": arguments.seed}
+    options["top"] = arguments.top
+    data.estimate.check_options("estimate", arguments.method, **options)
+    given = _estimate_data.read(arguments)
+    print(_estimate_report.introduction(given, arguments), flush=True)
+    probabilities = given.probabilities
+    if probabilities is None:
+        with _estimate_report.progress(arguments) as shown:
+            probabilities = cross_validation.out_of_fold_probabilities(
+                given.features,
+                given.labels,
+                given.num_classes,
+                model=arguments.model,
+                folds=arguments.folds,
+                epochs=arguments.epochs,
+                batch_size=arguments.batch_size,
+                learning_rate=arguments.learning_rate,
+                seed=arguments.seed,
+                on_epoch=shown.on_epoch,
+            )
+    report = data.estimate.report(
+        given.labels, probabilities, arguments.method, **options
+    )
+    print(_estimate_report.text(report, given), flush=True)
+    if arguments.output is not None:
+        _files.write(arguments.output, report.to_json().encode())
+    if arguments.csv is not None:
+        _files.write(arguments.csv, report.wrong_labels.to_csv().encode())
+    if arguments.plot is not None:
+        picture = plots.transition_matrix(
+            report.transition_matrix, given.class_names, arguments.plot
+        )
+        _files.write(arguments.plot, picture)
+    return 0
