@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 
-from tfrobustloss.cli import compare, export, search
+from tfrobustloss.cli import compare, estimate, export, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 _WRONG_USE = 2
