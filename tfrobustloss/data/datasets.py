@@ -171,14 +171,12 @@ def _read_labels(builder, split, features):
     """Class ids of a whole split, and its ids where it has any; no image decoded."""
     import tensorflow_datasets as tfds
 
-    keys = {"label": True}
+    keys = ["label"]
     if isinstance(features.get("id"), tfds.features.Text):
-        keys["id"] = True
-    read = tfds.decode.PartialDecoding(keys)
+        keys.append("id")
     found = {key: [] for key in keys}
-    for batch in tfds.as_numpy(
-        builder.as_dataset(split=split, decoders=read, batch_size=_BATCH)
-    ):
+    examples = _encoded(builder, split).map(lambda one: {key: one[key] for key in keys})
+    for batch in examples.batch(_BATCH).as_numpy_iterator():
         for key in keys:
             found[key].append(batch[key])
     labels = np.concatenate(found["label"]).astype(np.int64)
@@ -191,20 +189,26 @@ def _read_labels(builder, split, features):
 def _read_images(builder, split, chosen, count):
     """The images at the ascending indices `chosen`, as a `tf.data.Dataset`."""
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
     is_chosen = np.zeros(count, bool)
     is_chosen[chosen] = True
-    encoded = builder.as_dataset(
-        split=split, decoders={"image": tfds.decode.SkipDecoding()}
-    )
     flags = tf.data.Dataset.from_tensor_slices(is_chosen)
-    kept = tf.data.Dataset.zip(encoded, flags).filter(lambda example, keep: keep)
+    kept = tf.data.Dataset.zip(_encoded(builder, split), flags).filter(
+        lambda example, keep: keep
+    )
     decode = builder.info.features["image"].decode_example
     return kept.map(
         lambda example, keep: decode(example["image"]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
+
+
+def _encoded(builder, split):
+    """The examples of a split in the stored order, their images not yet decoded."""
+    import tensorflow_datasets as tfds
+
+    skip = {"image": tfds.decode.SkipDecoding()}
+    return builder.as_dataset(split=split, decoders=skip)
 
 
 def _find_builder(name, data_dir):
