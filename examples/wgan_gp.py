@@ -5,6 +5,7 @@ import tempfile
 
 import keras
 import matplotlib.image
+import numpy as np
 import tensorflow as tf
 
 from tfrobustloss import data, losses
@@ -13,7 +14,6 @@ from tfrobustloss.training import gradient_penalty
 BATCH, NOISE, REAL, GENERATED = 64, 16, tf.ones(64), tf.zeros(64)
 critic_loss = losses.WassersteinGAN("discriminator")
 generator_loss = losses.WassersteinGAN("generator")
-
 keras.utils.set_random_seed(0)
 digits = data.load("digits", "train").images.reshape(-1, 64) / 127.5 - 1
 batches = tf.data.Dataset.from_tensor_slices(digits.astype("float32"))
@@ -21,7 +21,7 @@ batches = batches.shuffle(2000, seed=0).repeat().batch(BATCH).batch(5)
 
 
 def network(inputs, outputs, activation, last=None):
-    """Two hidden layers and no batch normalisation, which the penalty forbids."""
+    # no batch normalisation, which the penalty forbids
     hidden = [keras.layers.Dense(128, activation) for _ in range(2)]
     ends = keras.Input((inputs,)), keras.layers.Dense(outputs, last)
     model = keras.Sequential([ends[0], *hidden, ends[1]])
@@ -30,14 +30,12 @@ def network(inputs, outputs, activation, last=None):
     return model
 
 
-generator = network(NOISE, 64, "relu", "tanh")
-critic = network(64, 1, "leaky_relu")
+generator, critic = network(NOISE, 64, "relu", "tanh"), network(64, 1, "leaky_relu")
 
 
 @tf.function
 def step(several):
-    """Five steps of the critic and one of the generator; gives the distance."""
-    for real in tf.unstack(several):
+    for real in tf.unstack(several):  # five steps of the critic
         fake = generator(keras.random.normal((BATCH, NOISE)))
         with tf.GradientTape() as tape:
             verdicts = critic(tf.concat([real, fake], 0))
@@ -45,7 +43,7 @@ def step(several):
             value = 2 * critic_loss(tf.concat([REAL, GENERATED], 0), verdicts)
             total = value + gradient_penalty(critic, real, fake)
         critic.optimizer.apply(tape.gradient(total, critic.trainable_variables))
-    with tf.GradientTape() as tape:
+    with tf.GradientTape() as tape:  # one of the generator
         verdicts = critic(generator(keras.random.normal((BATCH, NOISE))))
         total = generator_loss(GENERATED, verdicts)
     generator.optimizer.apply(tape.gradient(total, generator.trainable_variables))
@@ -53,13 +51,14 @@ def step(several):
 
 
 print("step   distance of real and generated digits")
-for number, several in enumerate(batches.take(2000), start=1):
+for number, several in enumerate(batches.take(1500), start=1):
     distance = step(several)
     if number in (1, 10, 100) or number % 500 == 0:
         print(f"{number:4d}{distance:11.2f}")
 
 samples = generator(keras.random.normal((64, NOISE), seed=1)).numpy()
-picture = samples.reshape(8, 8, 8, 8).transpose(0, 2, 1, 3).reshape(64, 64)
+tiles = np.pad(samples.reshape(8, 8, 8, 8), [(0, 0), (0, 0), (1, 1), (1, 1)])
+picture = tiles.transpose(0, 2, 1, 3).reshape(80, 80).repeat(6, 0).repeat(6, 1)
 path = sys.argv[1] if len(sys.argv) > 1 else f"{tempfile.gettempdir()}/wgan_gp.png"
-matplotlib.image.imsave(path, picture.repeat(6, 0).repeat(6, 1), cmap="gray")
+matplotlib.image.imsave(path, picture, cmap="gray", vmin=-1, vmax=1)
 print(f"64 samples: {path}")

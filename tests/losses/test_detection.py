@@ -227,7 +227,7 @@ def test_deltas_need_no_anchor():
         for one in deltas
     ]
     every_pair = boxes.compute_iou(*decoded, bounding_box_format="xyxy")
-    iou = paired_iou(*deltas, "deltas", variance)
+    iou = paired_iou(*map(keras.ops.convert_to_tensor, deltas), "deltas", variance)
     np.testing.assert_allclose(numpy(iou), np.diag(numpy(every_pair)), rtol=1e-4)
 
 
