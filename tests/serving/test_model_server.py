@@ -99,7 +99,7 @@ def _predict(address, request):
 
 def test_rest_warmup_and_hot_swap(server, images):
     model, folder, log, address = server
-    want = numpy(tempered_softmax(model(images.astype("float32")), 1.8))
+    want = numpy(tempered_softmax(model.predict(images, verbose=0), 1.8))
     from_tensors = _predict(address, {"instances": images.tolist()})
     instances = [
         {"image_bytes": {"b64": base64.b64encode(_signatures.png(image)).decode()}}
@@ -116,7 +116,7 @@ def test_rest_warmup_and_hot_swap(server, images):
     model.set_weights([-each for each in model.get_weights()])
     serving.export(model, folder, class_names=CLASS_NAMES, image_bytes=True)
     _wait_for(address, "2")
-    want = numpy(tempered_softmax(model(images.astype("float32")), 1.8))
+    want = numpy(tempered_softmax(model.predict(images, verbose=0), 1.8))
     answer = _predict(address, {"instances": images.tolist()})
     received = np.array([one["probabilities"] for one in answer])
     np.testing.assert_allclose(received, want, atol=1e-6)

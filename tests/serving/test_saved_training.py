@@ -16,7 +16,7 @@ Y = np.arange(16) % CLASSES
 
 FIRST_ROWS = {}
 for row in ROWS:
-    FIRST_ROWS.setdefault((row.loss_class, row.arguments.get("from_logits")), row)
+    FIRST_ROWS.setdefault(row.loss_class, row)
 
 
 def compiled(loss):
@@ -31,17 +31,12 @@ def compiled(loss):
     return model
 
 
-def targets(loss):
-    rows = np.eye(CLASSES, dtype="float32")[Y]
-    return rows if "label_smoothing" in loss.get_config() else Y
-
-
 @pytest.mark.parametrize("row", FIRST_ROWS.values(), ids=lambda row: row.name)
 def test_training_goes_on_after_loading(row, tmp_path):
     loss = row.build()
     model = compiled(loss)
     try:
-        model.train_on_batch(X, targets(loss))
+        model.train_on_batch(X, Y)
     except ValueError as error:
         if "classes" not in str(error):
             raise
@@ -49,11 +44,11 @@ def test_training_goes_on_after_loading(row, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert type(again.loss) is type(model.loss)
-    again.compile(again.optimizer, again.loss, run_eagerly=True)
+    assert again.run_eagerly
     # the second step needs Adam's state, the third shows what the second did
     for _ in range(3):
-        received = again.train_on_batch(X, targets(loss))
-        assert received == model.train_on_batch(X, targets(loss))
+        received = again.train_on_batch(X, Y)
+        assert received == model.train_on_batch(X, Y)
         assert np.isfinite(received)
 
 

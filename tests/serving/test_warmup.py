@@ -142,7 +142,8 @@ def test_an_image_that_is_none_is_refused_before_it_is_written(images, tmp_path)
 
     png = _signatures.png(images[0])
     folder = tmp_path / "a"
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    message = "`warmup` must be examples that .*'one for serving_image_bytes'. .*image"
+    with pytest.raises(ValueError, match=message):
         serving.export(
             image_model("softmax"),
             folder,

@@ -3,6 +3,7 @@
 import fractions
 import os
 import shlex
+import warnings
 
 
 def add_parser(commands):
@@ -48,14 +49,12 @@ def run(arguments):
     Returns:
         Exit code 0.
     """
-    import keras
-
     from tfrobustloss import serving
 
     if not os.path.isfile(arguments.model):
         raise ValueError(_error("MODEL.keras", "a file", arguments.model))
     version = serving.export(
-        keras.saving.load_model(arguments.model),
+        _load(arguments.model),
         arguments.path,
         class_names=_class_names(arguments.class_names),
         preprocessing=_rescaling(arguments.scale),
@@ -68,6 +67,16 @@ def run(arguments):
     )
     print(_report(version))
     return 0
+
+
+def _load(path):
+    """A saved model, without a warning that its optimizer has not been used yet."""
+    import keras
+
+    with warnings.catch_warnings():
+        text = "(?s).*Skipping variable loading for optimizer"
+        warnings.filterwarnings("ignore", text)
+        return keras.saving.load_model(path)
 
 
 def _class_names(text):

@@ -100,7 +100,7 @@ def from_images(owner, model, head, preprocessing):
                 owner, "preprocessing", constraint, preprocessing, first
             )
             raise ValueError(text) from None
-        return prepared
+        return tf.ensure_shape(prepared, (None, *shape))
 
     def serve(image_bytes):
         spec = tf.TensorSpec(shape, tf.float32)

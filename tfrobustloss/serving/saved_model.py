@@ -105,8 +105,7 @@ def export(
     archive, functions = _trace(model, signatures)
     if told == "linear" and activation is None:
         _check_probabilities(signatures, functions)
-    for name, inputs in requests:  # one that fails keeps a server from loading
-        functions[name](**{key: _tensor(value) for key, value in inputs.items()})
+    _answer(functions, requests)
 
     def write(target):
         archive.write_out(target, verbose=False)
@@ -212,6 +211,20 @@ def _check_probabilities(signatures, functions):
     error = _activation.refusal(_OWNER, outputs["probabilities"].numpy())
     if error is not None:
         raise error
+
+
+def _answer(functions, requests):
+    """Raises for a request that fails: it would keep a server from loading."""
+    import tensorflow as tf
+
+    for name, inputs in requests:
+        try:
+            functions[name](**{key: _tensor(value) for key, value in inputs.items()})
+        except tf.errors.OpError as error:
+            constraint = "examples that the model can answer"
+            hint = " ".join(error.message.split())[:200]
+            text = _limits.error(_OWNER, "warmup", constraint, f"one for {name}", hint)
+            raise ValueError(text) from None
 
 
 def _tensor(value):
