@@ -337,7 +337,8 @@ def test_hidden_rows_that_are_no_numbers_count_as_zeros(make):
         return numpy(value), numpy(slope)
 
     (value, slope), (expected, expected_slope) = both(rows), both(zeros)
-    assert np.isfinite(value).all() and np.isfinite(slope).all()
+    assert np.isfinite(value).all()
+    assert np.isfinite(slope).all()
     np.testing.assert_array_equal(value, expected)
     np.testing.assert_array_equal(slope, expected_slope)
 
