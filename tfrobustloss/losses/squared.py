@@ -38,8 +38,12 @@ def mean_squared_error(y_true, y_pred, from_logits=False):
         Weather Review 78, 1950.
     """
     labels, prediction = decode(y_true, y_pred, from_logits)
-    p = prediction.probabilities()
-    return ops.sum(ops.square(p - labels.dense(p.dtype)), axis=-1)
+    if labels.rows is not None:
+        return ops.sum(ops.square(prediction.probabilities() - labels.rows), axis=-1)
+    # multiplied out, a compiled program passes over the classes once less
+    own = prediction.pick_probability(labels)
+    distance = prediction.sum_of_squares() - 2 * own + 1
+    return distance + ops.stop_gradient(ops.maximum(distance, 0) - distance)
 
 
 def squared_hinge(y_true, y_pred, from_logits=False):
@@ -72,10 +76,11 @@ def squared_hinge(y_true, y_pred, from_logits=False):
         compares with Keras' loss of this name, of which this is the value.
     """
     labels, prediction = decode(y_true, y_pred, from_logits)
-    p = prediction.probabilities()
-    side = 2 * labels.dense(p.dtype) - 1
-    short = ops.maximum(1 - side * p, 0)
-    return ops.sum(ops.square(short), axis=-1) / labels.num_classes
+    if labels.rows is None:  # multiplied out, see `mean_squared_error`
+        others = 2 * (prediction.total() - 2 * prediction.pick_probability(labels))
+        return 1 + (prediction.sum_of_squares() + others) / labels.num_classes
+    short = 1 - (2 * labels.rows - 1) * prediction.probabilities()
+    return ops.sum(ops.square(ops.maximum(short, 0)), axis=-1) / labels.num_classes
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
