@@ -1,0 +1,193 @@
+"""Keras' own image layers as steps of a recipe, and those that mix labels too."""
+
+import keras
+from keras import ops
+
+from tfrobustloss import _limits
+
+_LIMITS = {
+    "num_classes": _limits.Range(low=2, integer=True),
+    "alpha": _limits.Range(low=0, open_low=True),
+}
+_CUT_LIMITS = {
+    **_LIMITS,
+    "alpha": _limits.Range(low=0, high=1, open_low=True),
+}
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class ImageLayer:
+    """A step of a recipe that runs one of Keras' image layers on the whole batch.
+
+    The layer draws from the recipe's seed, not from its own generator.
+
+    Args:
+        layer: A layer with Keras' `get_random_transformation` and `transform_images`:
+            `keras.layers.RandomErasing`, `RandomBrightness`, ... Make it with
+            `dtype="float32"`, or a mixed policy rounds the images.
+
+    Raises:
+        TypeError: `layer` is not such a layer.
+
+    Example:
+        >>> step = ImageLayer(keras.layers.RandomBrightness(0.2, dtype="float32"))
+        >>> step.supports_jit
+        True
+    """
+
+    mixes_labels = False
+
+    def __init__(self, layer):
+        if not hasattr(layer, "get_random_transformation"):
+            constraint = "one of Keras' random image layers"
+            raise TypeError(_limits.error("ImageLayer", "layer", constraint, layer))
+        self.layer = layer
+        self.supports_jit = layer.supports_jit
+
+    def __call__(self, images, labels, seeds):
+        """Images, float32, and `labels`."""
+        images = ops.cast(images, "float32")
+        drawn = self.layer.get_random_transformation(images, True, seed=seeds)
+        return self.layer.transform_images(images, drawn, training=True), labels
+
+    def get_config(self):
+        """The layer as plain JSON values."""
+        return {"layer": keras.saving.serialize_keras_object(self.layer)}
+
+    @classmethod
+    def from_config(cls, config):
+        """The step of a `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config["layer"]))
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class SeededRandAugment(keras.layers.RandAugment):
+    """`keras.layers.RandAugment`, drawing from the seed that it is given.
+
+    Keras' layer ignores the argument `seed` of `get_random_transformation`.
+    """
+
+    _given = None
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.supports_jit = False  # its rotation, shear and shift do not compile
+
+    def get_random_transformation(self, data, training=True, seed=None):
+        """As for every layer of Keras'."""
+        # not as an attribute: Keras would look for the variable of a tracked generator
+        vars(self)["_given"] = seed
+        try:
+            return super().get_random_transformation(data, training, seed)
+        finally:
+            vars(self)["_given"] = None
+
+    def _get_seed_generator(self, backend=None):
+        return self._given or super()._get_seed_generator(backend)
+
+
+class _MixUpLayer(keras.layers.MixUp):
+    """Keras' layer with its order of images in 32 bits: JAX warns about 64."""
+
+    def get_random_transformation(self, data, training=True, seed=None):
+        batch = ops.shape(data)[0]
+        return {
+            "permutation_order": keras.random.shuffle(
+                ops.arange(batch, dtype="int32"), seed=seed
+            ),
+            "mix_weight": keras.random.beta(
+                (batch,), self.alpha, self.alpha, seed=seed, dtype="float32"
+            ),
+        }
+
+
+class _Mixing:
+    """A step that mixes each image and its label with another's of the batch."""
+
+    mixes_labels = True
+    supports_jit = False
+    limits = _LIMITS
+
+    def __init__(self, num_classes, alpha):
+        name = type(self).__name__
+        _limits.check(name, self.limits, num_classes=num_classes, alpha=alpha)
+        self.num_classes = int(num_classes)
+        self.alpha = float(alpha)
+        self.layer = self._layer()
+
+    def __call__(self, images, labels, seeds):
+        """Images, float32, and label rows, float32, shape `(batch, num_classes)`."""
+        labels = self._rows(labels)
+        images = ops.cast(images, "float32")
+        drawn = self.layer.get_random_transformation(images, True, seed=seeds)
+        images = self.layer.transform_images(images, drawn, training=True)
+        return images, self.layer.transform_labels(labels, drawn, training=True)
+
+    def _rows(self, labels):
+        name = type(self).__name__
+        if labels is None:
+            hint = "It mixes labels with images: call the recipe with both."
+            text = _limits.error(name, "labels", "given", labels, hint)
+            raise ValueError(text)
+        labels = ops.convert_to_tensor(labels)
+        shape = tuple(labels.shape)
+        if len(shape) == 2 and shape[1] == 1:
+            labels = ops.squeeze(labels, -1)
+        elif shape[1:] == (self.num_classes,):
+            return ops.cast(labels, "float32")
+        if len(labels.shape) != 1:
+            constraint = f"(batch,), (batch, 1) or (batch, {self.num_classes})"
+            raise ValueError(_limits.error(name, "labels.shape", constraint, shape))
+        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
+
+    def get_config(self):
+        """The arguments as plain JSON values."""
+        return {"num_classes": self.num_classes, "alpha": self.alpha}
+
+    @classmethod
+    def from_config(cls, config):
+        """The step of a `get_config`."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class MixUp(_Mixing):
+    """`keras.layers.MixUp`: weighted means of two images and of their labels.
+
+    Args:
+        num_classes: Int >= 2: class ids become rows of that length.
+        alpha: Float > 0: the weight is drawn from Beta(alpha, alpha).
+
+    Raises:
+        ValueError: `num_classes` is below 2 or `alpha` is not positive.
+    """
+
+    def __init__(self, num_classes, alpha=0.2):
+        super().__init__(num_classes, alpha)
+
+    def _layer(self):
+        return _MixUpLayer(alpha=self.alpha, dtype="float32", seed=0)
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class CutMix(_Mixing):
+    """`keras.layers.CutMix`: a patch of another image, and its share of the label.
+
+    Args:
+        num_classes: Int >= 2: class ids become rows of that length.
+        alpha: Float in (0, 1]: the patch's share of the image is drawn from
+            Beta(alpha, alpha).
+
+    Raises:
+        ValueError: `num_classes` is below 2 or `alpha` is outside (0, 1].
+    """
+
+    limits = _CUT_LIMITS
+
+    def __init__(self, num_classes, alpha=1.0):
+        super().__init__(num_classes, alpha)
+
+    def _layer(self):
+        # a pair: of a single number Keras' layer draws alpha anew for each batch
+        factor = (self.alpha, self.alpha)
+        return keras.layers.CutMix(factor=factor, dtype="float32", seed=0)
