@@ -97,7 +97,7 @@ def logit_bias(y_true, y_pred, loss, bias=None):
         >>> inner = MeanAbsoluteError(from_logits=True)
         >>> loss = logit_bias([0], [[2.0, 0.0, -1.0]], inner, bias=2.4)
         >>> round(float(loss[0]), 4)
-        0.0331
+        0.033
 
     Reference:
         Staats, Thamm, Rosenow, "Enhancing Noise-Robust Losses for Large-Scale Noisy
