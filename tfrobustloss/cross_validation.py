@@ -71,7 +71,7 @@ def out_of_fold_probabilities(
     Example:
         >>> features = np.repeat(np.eye(2), 20, axis=0)
         >>> labels = np.repeat([0, 1], 20)
-        >>> p = out_of_fold_probabilities(features, labels, folds=2, epochs=5)
+        >>> p = out_of_fold_probabilities(features, labels, folds=2, batch_size=4)
         >>> p.shape, (p.argmax(axis=1) == labels).all().item()
         ((40, 2), True)
     """

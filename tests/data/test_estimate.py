@@ -159,7 +159,8 @@ def test_wrong_labels_are_ranked():
     assert (found.probability > 0.5).all()
     assert (found.labels == labels[found.indices]).all()
     assert (found.suggested != found.labels).all()
-    assert (found.suggested == clean[found.indices]).mean() > 0.9
+    # where x leaves two classes open, a fifth, the other one is right half the time
+    assert (found.suggested == clean[found.indices]).mean() > 0.85
 
 
 def test_confused_pairs():

@@ -117,7 +117,7 @@ def noise_rate(
         >>> labels = [0] * 8 + [1] * 2 + [1] * 10
         >>> probabilities = [[0.8, 0.2]] * 10 + [[0.0, 1.0]] * 10
         >>> found = noise_rate(labels, probabilities, "confident")
-        >>> found.rate, found.low <= found.rate <= found.high
+        >>> round(found.rate, 3), found.low <= found.rate <= found.high
         (0.1, True)
 
     Reference:
@@ -210,11 +210,11 @@ def report(
             range.
 
     Example:
-        >>> labels = [0] * 8 + [1] * 2 + [1] * 10
-        >>> probabilities = [[0.8, 0.2]] * 10 + [[0.0, 1.0]] * 10
+        >>> labels = [0] * 80 + [1] * 20 + [1] * 100
+        >>> probabilities = [[0.8, 0.2]] * 100 + [[0.0, 1.0]] * 100
         >>> found = report(labels, probabilities, "confident")
         >>> len(found.wrong_labels.indices), found.recommendations[0]["loss"]
-        (2, 'GeneralizedCrossEntropy')
+        (20, 'GeneralizedCrossEntropy')
     """
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     estimate = _estimate("report", labels, probabilities, method, top=top, **options)
