@@ -16,6 +16,7 @@ from tfrobustloss.losses._decoding import decode
 _GAMMA = {"gamma": _limits.Range(0, 50)}
 _Q = {"q": _limits.Range(0, 1)}
 _LOG_HALF = math.log(0.5)
+_SMALL_Q = 0.05
 
 
 def normalized_cross_entropy(y_true, y_pred, from_logits=False):
@@ -141,7 +142,11 @@ def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=Fals
     def generalized(log_p):
         return -ops.expm1(q * log_p)
 
-    return share(labels, prediction, generalized, generalized(prediction.log()))
+    if _limits.is_variable(q) or q < _SMALL_Q:
+        every = generalized(prediction.log())
+    else:  # much cheaper, and as good where 1 - p ** q is not all rounding
+        every = 1 - ops.exp(q * prediction.log())
+    return share(labels, prediction, generalized, every)
 
 
 def share(labels, prediction, function, every):
