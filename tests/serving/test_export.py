@@ -193,7 +193,8 @@ def _logits_and_softmax():
 
 
 def _wrong_loss():
-    return vector_model(losses.CrossEntropy(), kernel_initializer="random_normal")
+    ones = {"kernel_initializer": "ones", "bias_initializer": "ones"}
+    return vector_model(losses.CrossEntropy(), **ones)
 
 
 def python_function(x):
@@ -285,6 +286,19 @@ def test_paths_that_cannot_be_written(tmp_path):
         serving.export(model, 3)
     assert file.read_text() == "mine"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_model_behind_augmentation_is_exported_without_it(tmp_path, images):
+    augment = pytest.importorskip("tfrobustloss.data.augment")
+    network = image_model("keras_logits")
+    loss = losses.BiTemperedLogistic(0.8, 1.4, from_logits=True)
+    model = augment.attach(network, augment.adma("mnist"), seed=0)
+    model.compile("sgd", loss)
+    version = serving.export(model, tmp_path / "a")
+    serve = tf.saved_model.load(version).signatures["serving_default"]
+    received = serve(inputs=tf.constant(images, tf.float32))["probabilities"]
+    want = loss.activation(network.predict(images, verbose=0))
+    np.testing.assert_allclose(numpy(received), numpy(want), atol=1e-6)
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])

@@ -116,7 +116,8 @@ def test_several_inputs_and_text(tmp_path):
     version = serving.export(model, tmp_path / "text")
     inputs = {"a": np.ones((2, 3), "float32"), "b": ["y", "unknown"]}
     received = serving.predict_outside(version, inputs)
-    want = numpy(model({"a": inputs["a"], "b": tf.constant(inputs["b"])}))
+    tensors = {key: tf.constant(value) for key, value in inputs.items()}
+    want = numpy(model(tensors))
     np.testing.assert_allclose(received["probabilities"], want, atol=1e-7)
     assert received["classes"].tolist() == np.argsort(-want, -1).tolist()
 

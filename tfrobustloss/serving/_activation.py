@@ -13,7 +13,7 @@ _SAY = (
 )
 
 
-def find(owner, model, activation=None, temperature=None):
+def find(owner, model, activation=None, temperature=None, loss=None):
     """The function from the model's outputs to probabilities, and its description.
 
     Args:
@@ -21,6 +21,7 @@ def find(owner, model, activation=None, temperature=None):
         model: A built `keras.Model` with one output.
         activation: One of `NAMES`, or None to read it off the compiled loss.
         temperature: Temperature of a tempered softmax, or None.
+        loss: The compiled loss where it is not the model's own.
 
     Returns:
         `(function, text)`.
@@ -43,12 +44,12 @@ def find(owner, model, activation=None, temperature=None):
         return _tempered(temperature), f"tempered softmax of {temperature:g}"
     if activation is not None:
         return _BY_NAME[activation], activation
-    return _from_loss(owner, model)
+    return _from_loss(owner, model, loss)
 
 
-def _from_loss(owner, model):
+def _from_loss(owner, model, loss):
     ends = _ends_in_probabilities(model)
-    loss = _only(getattr(model, "loss", None))
+    loss = _only(getattr(model, "loss", None) if loss is None else loss)
     if loss is None:
         if ends:
             return _BY_NAME["linear"], "linear"

@@ -92,9 +92,8 @@ def from_images(owner, model, head, preprocessing):
             prepared = tf.convert_to_tensor(preprocessing(images))
             prepared.shape.assert_is_compatible_with((None, *shape))
         except Exception as error:
-            constraint = (
-                f"a function of TensorFlow's or Keras' to shape (batch, *{shape})"
-            )
+            size = ", ".join(map(str, ("batch", *shape)))
+            constraint = f"a function of TensorFlow's or Keras' operations to ({size})"
             first = " ".join(str(error).split())[:200]
             text = _limits.error(
                 owner, "preprocessing", constraint, preprocessing, first

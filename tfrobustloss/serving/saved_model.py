@@ -45,7 +45,7 @@ def export(
 
     Args:
         model: A built `keras.Model` with one output, functional or sequential, on
-            Keras' TensorFlow backend.
+            Keras' TensorFlow backend; or what `data.augment.attach` made of one.
         path: Folder of versions, such as `models/digits`; made where it is missing.
         class_names: List of text, one a class, or None.
         preprocessing: For `image_bytes`: function of TensorFlow's or Keras' operations,
@@ -82,6 +82,7 @@ def export(
         ('1', ['assets', 'assets.extra'])
     """
     folder = _versions.check(_OWNER, path, version)
+    loss, model = getattr(model, "loss", None), inside(model)
     check_model(_OWNER, model)
     num_classes = model.outputs[0].shape[-1]
     names = _check_names(class_names, num_classes)
@@ -95,7 +96,7 @@ def export(
         raise TypeError(
             _limits.error(_OWNER, "preprocessing", constraint, preprocessing)
         )
-    function, told = _activation.find(_OWNER, model, activation, temperature)
+    function, told = _activation.find(_OWNER, model, activation, temperature, loss)
     head = _signatures.head(function, names, top_k)
     signatures = {_signatures.TENSORS: _signatures.from_tensors(model, head)}
     if image_bytes:
@@ -112,6 +113,12 @@ def export(
         _warmup.write(target, requests)
 
     return _versions.publish(_OWNER, folder, version, write)
+
+
+def inside(model):
+    """The network in a model that only adds to its training, such as augmentation."""
+    network = getattr(model, "model", None)
+    return network if isinstance(network, keras.Model) else model
 
 
 def check_model(owner, model):

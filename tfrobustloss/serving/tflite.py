@@ -43,8 +43,9 @@ def export_tflite(model, path, *, activation=None, temperature=None):
     except ValueError as error:
         text = str(error).removeprefix("compare")
         raise ValueError(_OWNER + text) from None
+    loss, model = getattr(model, "loss", None), saved_model.inside(model)
     saved_model.check_model(_OWNER, model)
-    function, _ = _activation.find(_OWNER, model, activation, temperature)
+    function, _ = _activation.find(_OWNER, model, activation, temperature, loss)
     outputs = _Activation(function, dtype="float32")(model.outputs[0])
     complete = keras.Model(model.inputs, outputs)
     with tempfile.TemporaryDirectory() as folder:
