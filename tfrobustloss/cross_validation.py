@@ -119,7 +119,9 @@ class _Network:
         )
         self._model.optimizer.build(self._model.trainable_variables)
         state = self._model.optimizer.variables
-        self._at_rest = [(variable, keras.ops.copy(variable)) for variable in state]
+        # numpy arrays: JAX gives a step's input arrays away
+        copy = keras.ops.convert_to_numpy
+        self._at_rest = [(one, np.array(copy(one.value))) for one in state]
 
     def restart(self, seed):
         """Fresh weights and a fresh optimiser."""
