@@ -64,6 +64,7 @@ def test_same_seed_same_images(name):
 def test_configs_give_the_same_recipe(name):
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(RECIPES[name])))
     again = keras.saving.deserialize_keras_object(config)
+    assert again.supports_jit == RECIPES[name].supports_jit
     np.testing.assert_array_equal(run(again, seed=7), first_run(name))
 
 

@@ -25,6 +25,8 @@ class ImageLayer:
         layer: A layer with Keras' `get_random_transformation` and `transform_images`:
             `keras.layers.RandomErasing`, `RandomBrightness`, ... Make it with
             `dtype="float32"`, or a mixed policy rounds the images.
+        supports_jit: Whether to compile it by XLA on TensorFlow; None for the layer's
+            own word.
 
     Raises:
         TypeError: `layer` is not such a layer.
@@ -37,12 +39,13 @@ class ImageLayer:
 
     mixes_labels = False
 
-    def __init__(self, layer):
+    def __init__(self, layer, supports_jit=None):
         if not hasattr(layer, "get_random_transformation"):
             constraint = "one of Keras' random image layers"
             raise TypeError(_limits.error("ImageLayer", "layer", constraint, layer))
         self.layer = layer
-        self.supports_jit = layer.supports_jit
+        own = layer.supports_jit
+        self.supports_jit = own if supports_jit is None else bool(supports_jit)
 
     def __call__(self, images, labels, seeds):
         """Images, float32, and `labels`."""
@@ -52,12 +55,14 @@ class ImageLayer:
 
     def get_config(self):
         """The layer as plain JSON values."""
-        return {"layer": keras.saving.serialize_keras_object(self.layer)}
+        layer = keras.saving.serialize_keras_object(self.layer)
+        return {"layer": layer, "supports_jit": self.supports_jit}
 
     @classmethod
     def from_config(cls, config):
         """The step of a `get_config`."""
-        return cls(keras.saving.deserialize_keras_object(config["layer"]))
+        layer = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(layer, config["supports_jit"])
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

@@ -81,7 +81,7 @@ class Recipe:
 
     @property
     def supports_jit(self):
-        """Whether XLA can compile it on TensorFlow."""
+        """Whether XLA should compile it on TensorFlow."""
         return all(step.supports_jit for step in self.steps)
 
     def __add__(self, other):

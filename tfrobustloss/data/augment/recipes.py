@@ -132,6 +132,8 @@ def rand_augment(magnitude=5, num_ops=2, value_range=(0, 255)):
 def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
     """`keras.layers.RandomErasing`: a rectangle of each image becomes noise.
 
+    It asks not to be compiled by XLA, which draws that noise 15 times slower on a CPU.
+
     Args:
         probability: Float in [0, 1] that an image is hit.
         area: Smallest and largest share of the image, each in [0, 1].
@@ -144,8 +146,8 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
         ValueError: `probability` or `area` is outside [0, 1].
 
     Example:
-        >>> random_erasing(0.25).supports_jit
-        True
+        >>> random_erasing(0.25).mixes_labels
+        False
 
     Reference:
         Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
@@ -162,7 +164,7 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
         dtype="float32",
         seed=0,
     )
-    return Recipe([ImageLayer(layer)])
+    return Recipe([ImageLayer(layer, supports_jit=False)])
 
 
 def mixup(num_classes, alpha=0.2):
