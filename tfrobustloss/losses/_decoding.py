@@ -23,8 +23,6 @@ def decode(y_true, y_pred, from_logits):
     """`Labels` and `Prediction` of a loss' arguments, each decoded at most once."""
     prediction = y_pred
     if not isinstance(prediction, Prediction):
-        prediction = y_pred
-    if not isinstance(prediction, Prediction):
         prediction = Prediction(y_pred, from_logits)
     if not isinstance(y_true, Labels):
         y_true = Labels(y_true, prediction.scores)
