@@ -128,3 +128,13 @@ def graphs_built():
 
     with mock.patch.object(tf.Graph, "__init__", build_and_count):
         yield built
+
+
+def devices():
+    """List of the names of the devices that the backend computes on."""
+    if keras.backend.backend() != "torch":
+        return keras.distribution.list_devices()
+    import torch  # which Keras' distribution does not know
+
+    count = torch.cuda.device_count()
+    return [torch.cuda.get_device_name(i) for i in range(count)] or ["cpu:0"]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 import tfrobustloss
+from tfrobustloss import _backend
 
 
 def versions():
@@ -34,5 +35,5 @@ def hardware():
     return {
         "processor": processor,
         "cores": os.cpu_count(),
-        "devices": keras.distribution.list_devices(),
+        "devices": _backend.devices(),
     }

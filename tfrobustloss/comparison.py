@@ -108,7 +108,8 @@ class Comparison:
         model.compile(self._optimizer(), one.loss, jit_compile=jit)
         model.optimizer.build(model.trainable_variables)
         state = model.optimizer.variables
-        at_rest = [ops.copy(variable) for variable in state]
+        # as arrays: JAX gives the buffer of a tensor that is assigned to the next step
+        at_rest = [ops.convert_to_numpy(variable).copy() for variable in state]
         runs, diverged = [], []
         for seed, start in enumerate(starts):
             model.set_weights(start)
