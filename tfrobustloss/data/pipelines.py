@@ -123,14 +123,15 @@ def pipeline(
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
         else:
-            arrays = _arrays(
+            images, *both = _arrays(
                 dataset, transition_matrix, noisy_labels, num_classes, seed
             )
-            batches = _pipeline_sources.from_arrays(arrays[0], arrays[1:], *feed)
+            wanted = both if keep_clean else both[:1]
+            batches = _pipeline_sources.from_arrays(images, wanted, *feed)
         width = num_classes if labels == "one_hot" else None
-        if width or not keep_clean:
-            wanted = _formatted(width, keep_clean)
-            batches = batches.map(wanted, num_parallel_calls=tf.data.AUTOTUNE)
+        if width or len(batches.element_spec) > 2 + keep_clean:
+            formatted = _formatted(width, keep_clean)
+            batches = batches.map(formatted, num_parallel_calls=tf.data.AUTOTUNE)
         options = tf.data.Options()
         # sharding by files would count the examples of each file from 0
         options.experimental_distribute.auto_shard_policy = (
@@ -211,8 +212,8 @@ def _formatted(num_classes, keep_clean):
         return ids if num_classes is None else tf.one_hot(ids, num_classes)
 
     @tf.autograph.experimental.do_not_convert
-    def formatted(images, noisy, clean):
-        wanted = (noisy, clean) if keep_clean else (noisy,)
+    def formatted(images, noisy, *clean):
+        wanted = (noisy, *clean) if keep_clean else (noisy,)
         return images, *(rows(each) for each in wanted)
 
     return formatted
