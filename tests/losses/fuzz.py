@@ -140,8 +140,9 @@ def run(row, case):
         return
     # a row's value has nothing to do with its neighbours
     close = dict(rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(value).max())))
-    alone = _to_numpy(loss(labels[::-2], ops.convert_to_tensor(batch)[::-2]))
-    np.testing.assert_allclose(alone, value[::-2], **close, err_msg="of a part")
+    some = np.arange(ROWS_A_CASE)[::-2]
+    alone = _to_numpy(loss(labels[some], ops.take(batch, some, axis=0)))
+    np.testing.assert_allclose(alone, value[some], **close, err_msg="of a part")
     if row.traits.num_classes is None and row.traits.relabelled is None:
         renamed = ops.take(batch, order, axis=1)
         other = rows[:, order]
