@@ -1,20 +1,37 @@
-"""Learned losses as JSON files that say where they come from."""
+"""Learned losses as JSON files that say where they come from.
+
+`mnist-symmetric-0.8-mlp2` was searched by `benchmarks/taylor_search_mnist.py`, whose
+table in `benchmarks/README.md` says where it wins and where it does not.
+"""
 
 import json
 import os
+import pathlib
 
 from tfrobustloss import _limits, losses
 
-__all__ = ["load_preset"]
+__all__ = ["load_preset", "names"]
+
+_FOLDER = pathlib.Path(__file__).parent
 
 FORMAT = "tfrobustloss.preset/1"
 
 
+def names():
+    """Sorted list of the presets that come with the package.
+
+    Example:
+        >>> names()
+        ['mnist-symmetric-0.8-mlp2']
+    """
+    return sorted(path.name.removesuffix(".json") for path in _FOLDER.glob("*.json"))
+
+
 def load_preset(path, **options):
-    """The `TaylorLoss` of a preset that a search saved.
+    """The `TaylorLoss` of a preset: one of `names`, or what a search saved.
 
     Args:
-        path: Path of the JSON file.
+        path: Name of a preset of the package, or path of the JSON file.
         **options: Other arguments of `TaylorLoss`, such as `from_logits`.
 
     Returns:
@@ -40,14 +57,15 @@ def read(path):
     """All that a preset says, as a dict.
 
     Args:
-        path: Path of the JSON file.
+        path: Name of a preset of the package, or path of the JSON file.
 
     Raises:
         ValueError: There is no such file, or it is no preset.
     """
     path = os.fspath(path)
     try:
-        with open(path, encoding="utf-8") as file:
+        own = _FOLDER / f"{path}.json"
+        with open(own if path in names() else path, encoding="utf-8") as file:
             record = json.load(file)
         reason = None
     except OSError as error:
@@ -59,6 +77,6 @@ def read(path):
     ):
         reason = f"It has no format {FORMAT!r}."
     if reason is not None:
-        constraint = "the file of a preset"
+        constraint = f"the file of a preset, or one of {names()}"
         raise ValueError(_limits.error("load_preset", "path", constraint, path, reason))
     return record
