@@ -129,7 +129,9 @@ def by_optuna(counted, population, sigma0, seed):
     names = [f"x{i}" for i in range(SIZE)]
     population = population or 4 + int(3 * math.log(SIZE))
     sampler = optuna.samplers.CmaEsSampler(
-        seed=seed, popsize=population, sigma0=sigma0 * (HIGH - LOW)
+        seed=seed,
+        popsize=population,
+        sigma0=sigma0,  # in units of the range
     )
     study = optuna.create_study(sampler=sampler)
     study.optimize(

@@ -22,6 +22,7 @@ from tfrobustloss.search import CmaSearch
 from tfrobustloss.search.taylor_search import Task, TaylorLossSearch
 
 SIGMA0, POPULATION, FINALISTS, FRESH = 0.7, 12, 5, range(10_000, 10_003)
+FAR = 50.0  # ends of the range that Optuna wants; no search comes near
 
 
 def by_ours(score, start, seed, generations):
@@ -43,15 +44,21 @@ def by_optuna(score, start, seed, generations):
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     names = [f"x{i}" for i in range(len(start))]
-    space = {name: optuna.distributions.FloatDistribution(-50, 50) for name in names}
+    uniform = optuna.distributions.FloatDistribution(-FAR, FAR)
+    space = dict.fromkeys(names, uniform)
     sampler = optuna.samplers.CmaEsSampler(
         x0=dict(zip(names, map(float, start), strict=True)),
-        sigma0=SIGMA0,
+        sigma0=SIGMA0 / (2 * FAR),  # it counts in units of the range
         popsize=POPULATION,
         n_startup_trials=0,
         seed=seed,
     )
     study = optuna.create_study(sampler=sampler, direction="maximize")
+    # one trial more than ours, at the start: before the first result Optuna does not
+    # know its space and would draw the first generation uniformly
+    study.enqueue_trial(dict(zip(names, map(float, start), strict=True)))
+    first = study.ask(space)
+    study.tell(first, float(score([np.array(start)], 0)[0]))
     pairs = []
     for generation in range(generations):
         trials = [study.ask(space) for _ in range(POPULATION)]

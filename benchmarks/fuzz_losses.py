@@ -8,7 +8,7 @@ their declared ranges with both ends. Held are: a finite value and gradient, the
 that the battery declares, and that neither a row's neighbours nor the order of the
 classes matter. A case that fails is made small and printed as the command that runs it
 again. `tests/losses/test_fuzz.py` does the work; every process takes its share of the
-losses. A thousand cases of one loss take about 15 seconds.
+losses. A thousand cases of one loss take about 20 seconds.
 """
 
 import argparse
