@@ -1,7 +1,6 @@
 """The learned losses that come with the package."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -50,8 +49,3 @@ def test_a_path_still_works(tmp_path):
 def test_an_unknown_name():
     with pytest.raises(ValueError, match=r"one of \['mnist-.*Received: path='mnits'"):
         presets.load_preset("mnits")
-
-
-def test_they_are_in_the_wheel():
-    setup = pathlib.Path(__file__).parent.parent / "setup.cfg"
-    assert "tfrobustloss.presets = *.json" in setup.read_text()

@@ -9,7 +9,6 @@ import os
 import keras
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.losses import fuzz
 from tests.losses.rows import ROWS
@@ -41,8 +40,8 @@ def test_fuzz(row):
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=fuzz.cases(row), data=st.data())
-    def every_case(case, data):
+    @given(case=fuzz.cases(row))
+    def every_case(case):
         try:
             fuzz.run(row, case)
         except AssertionError as error:
