@@ -8,7 +8,8 @@ their declared ranges with both ends. Held are: a finite value and gradient, the
 that the battery declares, and that neither a row's neighbours nor the order of the
 classes matter. A case that fails is made small and printed as the command that runs it
 again. `tests/losses/test_fuzz.py` does the work; every process takes its share of the
-losses. A thousand cases of one loss take about 20 seconds.
+losses, and each loss is named when it is done. A thousand cases of one loss take about
+10 seconds.
 """
 
 import argparse
@@ -43,42 +44,35 @@ def main(argv=None):
         "FUZZ_EXAMPLES": str(options.examples),
         "FUZZ_SEED": str(options.seed),
     }
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--tb=short",
-        "-p",
-        "no:cacheprovider",
-    ]
-    command.append(TEST)
     if options.case:
         environment |= {"FUZZ_LOSS": options.loss, "FUZZ_CASE": options.case}
-        command += ["-k", "test_one_case"]
-    elif options.loss:
-        command += ["-k", f"test_fuzz and {options.loss}"]
+        tests = f"{TEST}::test_one_case"
     else:
-        command += ["-k", "test_fuzz and not one_case"]
-        if options.processes > 1:
-            command += ["-n", str(options.processes)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    sys.stdout.write(result.stdout)
-    sys.stderr.write(result.stderr[-2000:])
-    reproducing = re.findall(
-        r"python benchmarks/fuzz_losses.py --loss .*", result.stdout
-    )
+        tests = f"{TEST}::test_fuzz" + (f"[{options.loss}]" if options.loss else "")
+    command = [sys.executable, "-m", "pytest", "-vv", "--tb=short"]
+    command += ["-p", "no:cacheprovider", tests]
+    if options.processes > 1 and not options.loss:
+        command += ["-n", str(options.processes), "--dist", "worksteal"]
+    printed = []
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            printed.append(line)
+    printed = "".join(printed)
+    reproducing = re.findall(r"python benchmarks/fuzz_losses.py --loss .*", printed)
     for line in dict.fromkeys(reproducing):
         print(f"again: {line}")
     counts = {
         word: int(count)
-        for count, word in re.findall(r"(\d+) (passed|failed)", result.stdout)
+        for count, word in re.findall(r"(\d+) (passed|failed)", printed)
     }
     row = {"examples": options.examples, "failed": 0, **counts}
     row |= {"seconds": time.perf_counter() - begin, "reproducing": reproducing}
     settings = {"examples": options.examples, "seed": options.seed}
     record.write(options.json, "fuzz_losses", settings, [row])
-    return result.returncode
+    return process.returncode
 
 
 if __name__ == "__main__":

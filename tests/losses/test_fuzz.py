@@ -31,9 +31,12 @@ def written_down(row, case):
 def test_fuzz(row):
     if keras.backend.backend() == "jax" and "FUZZ_EXAMPLES" not in os.environ:
         pytest.skip("JAX compiles each operation for each shape: set FUZZ_EXAMPLES")
+    draw_cases(row, EXAMPLES)
 
+
+def draw_cases(row, examples):
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=SEED == 0,
@@ -55,7 +58,9 @@ def test_one_case():
     case = os.environ.get("FUZZ_CASE")
     if case is None:
         pytest.skip("no case is given: benchmarks/fuzz_losses.py gives one")
-    row = next(row for row in ROWS if row.name == os.environ["FUZZ_LOSS"])
+    name, rows = os.environ["FUZZ_LOSS"], {row.name: row for row in ROWS}
+    assert name in rows, f"no loss {name!r}: one of {', '.join(rows)}"
+    row = rows[name]
     case = json.loads(case)
     fuzz.in_range(row, case)
     fuzz.run(row, case)
@@ -84,4 +89,4 @@ def test_it_bites():
     naive = row(Naive, label_formats=("rows",))
     assert isinstance(naive.traits, LossTraits)
     with pytest.raises(AssertionError, match=r"(?s)value.*fuzz_losses.py --loss Naive"):
-        test_fuzz(naive)
+        draw_cases(naive, 200)  # however few the others are given
