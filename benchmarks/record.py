@@ -1,42 +1,12 @@
 """What every benchmark writes: its figures, with versions and hardware."""
 
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import tempfile
 from pathlib import Path
 
-import keras
-
-PACKAGES = ("tfrobustloss", "keras", "tensorflow", "jax", "torch", "numpy")
-
-
-def versions():
-    """Installed versions of what matters, by name."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def hardware():
-    """The processor, its cores, and an accelerator if the backend has one."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
-        cpu = names[0].split(":", 1)[1].strip() if names else cpu
-    record = {"cpu": cpu, "cores": os.cpu_count(), "backend": keras.backend.backend()}
-    if keras.backend.backend() == "jax":
-        import jax
-
-        record["devices"] = [str(device) for device in jax.devices()]
-    return record
+from tfrobustloss import _environment
 
 
 def commit():
@@ -58,8 +28,8 @@ def write(path, name, settings, results):
     record = {
         "benchmark": name,
         "commit": commit(),
-        "versions": versions(),
-        "hardware": hardware(),
+        "versions": _environment.versions(),
+        "hardware": _environment.hardware(),
         "settings": settings,
         "results": results,
     }

@@ -308,7 +308,7 @@ def test_writing_through_a_link_keeps_the_link(tmp_path):
 
 
 def test_check_writable(tmp_path):
-    _files.check_writable("output", str(tmp_path / "new.json"))
+    _files.check_writable("compare", "output", str(tmp_path / "new.json"))
     assert os.listdir(tmp_path) == []
     (tmp_path / "file").touch()
     for path, message in [
@@ -320,4 +320,4 @@ def test_check_writable(tmp_path):
         (tmp_path / ("a" * 300), "that can be written.*File name too long"),
     ]:
         with pytest.raises(ValueError, match=message):
-            _files.check_writable("output", str(path))
+            _files.check_writable("compare", "output", str(path))

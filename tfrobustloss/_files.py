@@ -6,11 +6,12 @@ import os
 from tfrobustloss import _limits
 
 
-def check_writable(name, path):
+def check_writable(owner, name, path):
     """Raises if no file can be written at `path`; leaves nothing behind.
 
     Args:
-        name: Name of the option that the path came from.
+        owner: Name of what was called, for errors.
+        name: Name of the argument that the path came from.
         path: Path of the file to be written later.
 
     Raises:
@@ -21,18 +22,16 @@ def check_writable(name, path):
     folder = os.path.dirname(target)
     if not path or (os.path.exists(target) and not os.path.isfile(target)):
         constraint = "the path of a file"
-        raise ValueError(_limits.error("compare", name, constraint, path))
+        raise ValueError(_limits.error(owner, name, constraint, path))
     if not os.path.isdir(folder):
         constraint, hint = "in a folder that exists", f"Make it: mkdir -p {folder}"
-        raise ValueError(_limits.error("compare", name, constraint, path, hint))
+        raise ValueError(_limits.error(owner, name, constraint, path, hint))
     try:
         with _unfinished(target):
             pass
     except OSError as error:
         constraint, hint = "a file that can be written", f"{error.strerror}."
-        raise ValueError(
-            _limits.error("compare", name, constraint, path, hint)
-        ) from None
+        raise ValueError(_limits.error(owner, name, constraint, path, hint)) from None
 
 
 def write(path, content):

@@ -34,7 +34,7 @@ class NamedLoss:
     filled_in: dict
 
 
-def noise_matrix(text, dataset, num_classes):
+def noise_matrix(text, dataset, num_classes, owner="compare"):
     """The transition matrix of `none`, `symmetric:R`, `pair:R` or `asymmetric:R`.
 
     Args:
@@ -42,6 +42,7 @@ def noise_matrix(text, dataset, num_classes):
         dataset: Name of the dataset, whose lookalike classes `asymmetric` confuses;
             the digits' are those of MNIST.
         num_classes: Int >= 2.
+        owner: Name of what was called, for errors.
 
     Returns:
         Row-stochastic float64 matrix, shape `(num_classes, num_classes)`.
@@ -73,9 +74,7 @@ def noise_matrix(text, dataset, num_classes):
             raise
         hint = "The rate is missing: 0.6, for example." if not rate else ""
     constraint = "none, symmetric:R, pair:R or asymmetric:R with a rate R in [0, 1]"
-    raise ValueError(
-        _limits.error("compare", "noise", constraint, text, hint)
-    ) from None
+    raise ValueError(_limits.error(owner, "noise", constraint, text, hint)) from None
 
 
 def loss_classes():

@@ -8,6 +8,7 @@ when it runs.
 import argparse
 import importlib
 import os
+import re
 import sys
 
 from tfrobustloss.cli import compare, estimate, export, search
@@ -77,6 +78,7 @@ def _import_keras_quietly():
 
 
 def _fail(command, error):
-    text = " ".join(str(error).split()).removeprefix(f"{command}: ")
+    # an error that names the function it is from would puzzle here
+    text = re.sub(rf"^({command}: |[\w.]+: (?=`))", "", " ".join(str(error).split()))
     print(f"tfrobustloss {command}: error: {text}", file=sys.stderr)
     return _WRONG_USE

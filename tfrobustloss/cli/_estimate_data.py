@@ -87,7 +87,9 @@ def _array(name, path):
 
 def _dataset(arguments):
     train = data.load(arguments.dataset, "train", arguments.data_dir)
-    matrix = noise_matrix(arguments.noise, arguments.dataset, train.num_classes)
+    matrix = noise_matrix(
+        arguments.noise, arguments.dataset, train.num_classes, "estimate"
+    )
     chosen = slice(None)
     if arguments.train_size is not None:
         limit = _limits.Range(2, len(train.labels), integer=True)

@@ -65,9 +65,9 @@ def run(arguments):
 
     settings = Settings(**{name: getattr(arguments, name) for name in _FIELDS})
     if arguments.output is not None:
-        _files.check_writable("output", arguments.output)
+        _files.check_writable("compare", "output", arguments.output)
     if arguments.plot is not None:
-        _files.check_writable("plot", arguments.plot)
+        _files.check_writable("compare", "plot", arguments.plot)
         plots.check_format(arguments.plot)
     prepared = comparison.Comparison(settings)
     print(_report.introduction(prepared.record), flush=True)

@@ -56,22 +56,12 @@ def run(arguments):
     Returns:
         Exit code 0.
     """
-    try:
-        return _run(arguments)
-    except ValueError as error:  # of what is shared with `compare` and with Python
-        text = str(error)
-        for owner in ("compare", "report", "out_of_fold_probabilities"):
-            text = text.removeprefix(f"{owner}: ")
-        raise ValueError(text) from None
-
-
-def _run(arguments):
     from tfrobustloss import _files, cross_validation, data, plots
     from tfrobustloss.cli import _estimate_data, _estimate_report
 
     for name in ("output", "csv", "plot"):
         if getattr(arguments, name) is not None:
-            _files.check_writable(name, getattr(arguments, name))
+            _files.check_writable("estimate", name, getattr(arguments, name))
     if arguments.plot is not None:
         plots.check_format(arguments.plot)
     options = {"resamples": arguments.resamples, "seed": arguments.seed}

@@ -74,13 +74,6 @@ def run(arguments):
     Returns:
         Exit code: 0, or 130 after Ctrl-C.
     """
-    try:
-        return _run(arguments)
-    except ValueError as error:  # of what is shared with `compare`
-        raise ValueError(str(error).removeprefix("compare: ")) from None
-
-
-def _run(arguments):
     from tfrobustloss import _files, plots
     from tfrobustloss.cli import _search_report
     from tfrobustloss.search import _roles
@@ -88,7 +81,7 @@ def _run(arguments):
     output, journal = _paths(arguments)
     for name, path in (("output", output), ("plot", arguments.plot)):
         if path is not None:
-            _files.check_writable(name, path)
+            _files.check_writable("search", name, path)
     if arguments.plot is not None:
         plots.check_format(arguments.plot)
     search = _prepare(arguments, journal)

@@ -73,10 +73,10 @@ class Fitness:
         cores keep these busy.
         """
         trainer = self._trainers[0]
-        together = trainer._runner.group_size > 1  # on an accelerator
+        together = trainer.group_size > 1  # on an accelerator
         if together or len(self._trainers) * len(self._rates) == 1:
             return num_vectors
-        return max(1, math.ceil(trainer._num_threads / num_seeds))
+        return max(1, math.ceil(trainer.num_threads / num_seeds))
 
     def _score_chunk(self, numbered, seeds, draw, enter):
         sums = {index: [] for index, _ in numbered}

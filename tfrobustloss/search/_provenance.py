@@ -64,7 +64,7 @@ def open_journal(journal, settings, *arguments, **options):
         ValueError: The journal is of a search with other settings.
     """
     if journal is not None:
-        _files.check_writable("journal", journal)
+        _files.check_writable("search", "journal", journal)
         check_or_write_settings(journal, settings)
     return CmaSearch(*arguments, journal=journal, **options)
 

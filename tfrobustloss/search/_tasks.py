@@ -196,7 +196,7 @@ def _matrix(task, num_classes):
     if task.noise == "none":
         return None
     named = task.dataset if isinstance(task.dataset, str) else "arrays"
-    return noise_matrix(task.noise, named, num_classes)
+    return noise_matrix(task.noise, named, num_classes, _OWNER)
 
 
 def _network(task, shape, num_classes):

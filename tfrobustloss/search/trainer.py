@@ -78,6 +78,8 @@ class Trainer:
         family: As given.
         steps_per_epoch: Batches of an epoch.
         total_steps: Steps of a whole run.
+        num_threads: Trainings at a time.
+        group_size: Losses that one program trains; 1 except on an accelerator.
 
     Raises:
         ValueError: A setting is outside its range, or the data do not fit.
@@ -146,12 +148,13 @@ class Trainer:
         self._model = model
         self._learning_rate = learning_rate
         self._halving = halving
-        self._num_threads = num_threads or _num_cores()
+        self.num_threads = num_threads or _num_cores()
         traced = mixed_precision_twin(model) if compute_dtype else model
         task = make_task(traced, family, train, validation, batch_size, momentum, xla)
         self._runner = Runner(task, Starts(model, build), epochs, chunk_size)
         self.steps_per_epoch = task.steps_per_epoch
         self.total_steps = self._runner.total_steps
+        self.group_size = self._runner.group_size
 
     def score(self, vector, seed=0, learning_rate=None):
         """Trains with one loss and measures its accuracy on the validation data.
@@ -190,7 +193,7 @@ class Trainer:
         rates = [self._check_rate(rate) for rate in learning_rates]
         for seed in seeds:
             _limits.check("Trainer", _LIMITS, seed=seed)
-        population = Population(self._runner, self._num_threads, on_scores)
+        population = Population(self._runner, self.num_threads, on_scores)
         return population.score(vectors, rates, list(seeds), self._halving)
 
     def begin(self, seed=0):

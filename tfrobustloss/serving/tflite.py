@@ -38,11 +38,7 @@ def export_tflite(model, path, *, activation=None, temperature=None):
     if not path.endswith(".tflite"):
         constraint = "a path that ends in .tflite"
         raise ValueError(_limits.error(_OWNER, "path", constraint, path))
-    try:
-        _files.check_writable("path", path)
-    except ValueError as error:
-        text = str(error).removeprefix("compare")
-        raise ValueError(_OWNER + text) from None
+    _files.check_writable(_OWNER, "path", path)
     loss, model = getattr(model, "loss", None), saved_model.inside(model)
     saved_model.check_model(_OWNER, model)
     function, _ = _activation.find(_OWNER, model, activation, temperature, loss)
