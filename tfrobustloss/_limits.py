@@ -117,6 +117,13 @@ def check_choice(owner, name, value, choices):
         raise ValueError(error(owner, name, constraint, value))
 
 
+def check_flag(owner, name, value):
+    """Raises a TypeError if a parameter that switches something is no bool."""
+    if not isinstance(value, bool | np.bool_):
+        hint = "A text such as 'no' would count as True."
+        raise TypeError(error(owner, name, "True or False", value, hint))
+
+
 def error(owner, name, constraint, value, hint=""):
     """The text of a parameter error: who, what, what came, and the way out."""
     text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."

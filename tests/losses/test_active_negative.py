@@ -90,7 +90,7 @@ def test_is_what_the_combinator_gives():
 @pytest.mark.parametrize("loss_class", [CROSS[1], FOCAL[1]])
 def test_smallest_probability_of_many_classes(loss_class):
     p = np.full((1, 10), 0.1, "float32")
-    with pytest.raises(ValueError, match=r"`min_probability`.*\(0, 0.1\).*=0.2"):
+    with pytest.raises(ValueError, match=r"`min_probability`.*\(0, 0.09\].*=0.2"):
         loss_class(min_probability=0.2)([0], p)
 
 

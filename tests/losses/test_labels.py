@@ -322,14 +322,54 @@ def test_visible_rows_that_are_no_numbers(bad):
         losses.CrossEntropy()(rows, np.full((2, 2), 0.5))
 
 
+def test_visible_bfloat16_rows_that_are_no_numbers():
+    rows = ops.cast([[1.0, 0.0], [np.nan, 0.0]], "bfloat16")
+    with pytest.raises(ValueError, match="`y_true` must be finite.*Received: nan"):
+        losses.CrossEntropy()(rows, np.full((2, 2), 0.5))
+
+
+@every_loss
+@pytest.mark.parametrize(
+    "bad", [[-1, 2, 0, 0], [5, 0, 0, 0], [1, 1, 0, 0], [-1, -1, -1, -1], [0.5, 0, 0, 0]]
+)
+def test_visible_rows_that_are_no_label_mass(make, bad):
+    rows = np.array([[0, 1, 0, 0], bad], "float32")
+    message = r"`y_true` must hold rows of label mass.*Received: \[.* among 1 such"
+    with pytest.raises(ValueError, match=message):
+        make(4)(rows, np.full((2, 4), 0.25))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_rounded_rows_are_label_mass(dtype):
+    rows = np.random.default_rng(0).dirichlet([0.1] * 1000, 64)
+    rows[3] = 0  # of an id that is no class
+    p = np.full((64, 1000), 0.001, "float32")
+    loss = losses.CrossEntropy(reduction=None)
+    value = numpy(loss(ops.cast(rows, dtype), p))
+    np.testing.assert_allclose(value[4:], -np.log(0.001), rtol=0.01)
+    assert value[3] == 0
+
+
+@pytest.mark.parametrize("y_true", [["a", "b"], [["a"], ["b"]]])
+def test_words_for_classes(y_true):
+    message = r"`y_true` must hold class ids in 0\.\.1.*\['a', 'b'\].*Number"
+    with pytest.raises(ValueError, match=message):
+        losses.CrossEntropy()(np.array(y_true), [[0.5, 0.5], [0.5, 0.5]])
+
+
+def test_rows_of_words():
+    with pytest.raises(ValueError, match="`y_true` must hold numbers.*'a'"):
+        losses.CrossEntropy()(np.array([["a", "b"]]), [[0.5, 0.5]])
+
+
 @every_loss
 @pytest.mark.skipif(eager_backend, reason="PyTorch sees every label")
-def test_hidden_rows_that_are_no_numbers_count_as_zeros(make):
+def test_hidden_entries_that_are_no_label_mass_count_as_zeros(make):
     ids, logits = batch()
     loss = make(4, from_logits=True, reduction=None)
     rows = one_hot(ids, 4)
-    rows[1], rows[2, 3] = np.nan, np.inf
-    zeros = np.where(np.isfinite(rows), rows, 0)
+    rows[1], rows[2, 3], rows[4] = np.nan, np.inf, -1
+    zeros = np.where(np.isfinite(rows) & (rows > 0), rows, 0)
 
     def both(y_true):
         function = compiled(lambda y, z: with_gradient(lambda z: loss(y, z))(z))
@@ -361,6 +401,49 @@ def test_hidden_ids_that_are_no_class_cost_nothing(make, bad):
     assert (slope[2] == 0).all()
     assert np.isfinite(slope).all()
     assert np.abs(slope[[0, 1, 3, 4, 5]]).max(-1).min() > 0
+
+
+@pytest.mark.skipif(eager_backend, reason="torch runs eagerly: ids are visible")
+@every_loss
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1.5, -0.5, -1e30])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("form", ["ids", "column"])
+def test_hidden_numbers_that_are_no_ids_cost_nothing(make, bad, dtype, form):
+    ids, logits = batch()
+    loss = make(4, from_logits=True, reduction=None)
+    expected = numpy(loss(ids, logits))
+    expected[2] = 0
+    ids = ids.astype("float32")
+    ids[2] = bad
+    labels = ops.cast(ids if form == "ids" else ids[:, None], dtype)
+    for program in programs(lambda y, z: loss(y, z)):
+        actual = numpy(program(labels, ops.convert_to_tensor(logits)))
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+        assert actual[2] == 0
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="no int64 in JAX")
+@pytest.mark.parametrize("dtype", ["int64", "uint32"])
+def test_hidden_ids_are_not_cut_to_32_bits(dtype):
+    ids, logits = batch()
+    loss = losses.CrossEntropy(from_logits=True, reduction=None)
+    expected = numpy(loss(ids, logits))
+    expected[2] = 0
+    ids = ids.astype(dtype)
+    ids[2] = 2**31 if dtype == "uint32" else 2**32
+    for program in programs(lambda y, z: loss(y, z)):
+        actual = numpy(program(ops.convert_to_tensor(ids), logits))
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+        assert actual[2] == 0
+
+
+def programs(function):
+    """The function compiled in each way that the backend has."""
+    if keras.backend.backend() != "tensorflow":
+        return [compiled(function)]
+    import tensorflow as tf
+
+    return [tf.function(function), tf.function(function, jit_compile=True)]
 
 
 def hidden_gradient(loss, ids, logits):

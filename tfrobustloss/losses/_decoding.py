@@ -9,6 +9,10 @@ from tfrobustloss._tempered import row_max
 
 SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon; keeps 1/p finite in float32
 _LOWEST_LOG = -1e30  # differences and sums of logits stay finite in float32
+_NO_CLASS = -(2**31)  # an id that is neither a class nor ignored
+_NO_NUMBERS = "SUOMm"  # numpy's kinds: texts, objects, dates
+_SLACK = 0.02  # what rounding to bfloat16 leaves of a sum of 1
+_NARROW = ("bool", "uint8", "int8", "uint16", "int16", "int32")  # all fit into int32
 
 
 def to_float(values):
@@ -132,9 +136,10 @@ class Labels:
 
     Raises:
         ValueError: The shapes do not fit, visible ids are no class, or visible rows
-            are not finite. In a compiled graph they cannot be seen; there, an id that
-            is no class selects nothing, so that `pick` is 0, and `FunctionLoss` gives
-            0 for the row; an entry of a row that is not finite counts as 0.
+            are neither label mass of 1 in total nor zeros. In a compiled graph they
+            cannot be seen; there, an id that is no class, be it NaN or 1.5, selects
+            nothing, so that `pick` is 0, and `FunctionLoss` gives 0 for the row; an
+            entry of a row that is negative or not finite counts as 0.
     """
 
     def __init__(self, y_true, y_pred, ignore_class=None):
@@ -151,14 +156,15 @@ class Labels:
             self._check_same(label_shape, shape)
             _check_visible_rows(y_true)
             rows = ops.cast(y_true, y_pred.dtype)
-            self.ids, self.rows = None, ops.where(ops.isfinite(rows), rows, 0)
+            sound = ops.logical_and(rows >= 0, ops.isfinite(rows))
+            self.ids, self.rows = None, ops.where(sound, rows, 0)
             return
         if len(label_shape) == len(shape):
             label_shape = label_shape[:-1]
             y_true = ops.squeeze(ops.convert_to_tensor(y_true), -1)
         self._check_same(label_shape, shape[:-1])
-        _check_visible_ids(y_true, self.num_classes, ignore_class)
-        self.ids, self.rows = ops.cast(y_true, "int32"), None
+        seen = _check_visible_ids(y_true, self.num_classes, ignore_class)
+        self.ids, self.rows = _whole(ops.convert_to_tensor(y_true), seen), None
 
     def _check_same(self, received, expected):
         fits = len(received) == len(expected) and all(
@@ -213,12 +219,24 @@ class Labels:
         return ops.logical_not(ops.any(self.rows, -1))
 
 
+def _whole(ids, seen):
+    """Ids as int32; one that is no whole number of that type becomes no class."""
+    dtype = keras.backend.standardize_dtype(ids.dtype)
+    whole = ops.cast(ids, "int32")
+    if seen or dtype in _NARROW:
+        return whole
+    return ops.where(ops.equal(ops.cast(whole, dtype), ids), whole, _NO_CLASS)
+
+
 def _check_visible_ids(ids, num_classes, ignore_class):
-    """Raises for ids that are no class, where their values can be seen."""
+    """Raises for ids that are no class; False where their values cannot be seen."""
     ids = _limits.visible(ids)
     if ids is None:
-        return
-    bad = ~((ids >= 0) & (ids < num_classes) & (ids == np.floor(ids)))
+        return False
+    if ids.dtype.kind in _NO_NUMBERS:
+        bad = np.ones(ids.shape, bool)
+    else:
+        bad = ~((ids >= 0) & (ids < num_classes) & (ids == np.floor(ids)))
     if ignore_class is not None:
         bad &= ids != ignore_class
     if bad.any():
@@ -228,16 +246,33 @@ def _check_visible_ids(ids, num_classes, ignore_class):
             "the classes from 0, or name the id of unlabelled examples as "
             "`ignore_class`."
         )
+    return True
 
 
 def _check_visible_rows(rows):
-    """Raises for label mass that is NaN or infinite, where it can be seen."""
+    """Raises for rows that are no label mass, where they can be seen."""
     rows = _limits.visible(rows)
-    if rows is None or rows.dtype.kind != "f" or np.isfinite(rows).all():
+    if rows is None:
         return
-    bad = rows[~np.isfinite(rows)]
-    raise ValueError(
-        f"`y_true` must be finite. Received: {bad.ravel()[0]} among {bad.size} such "
-        "entries. Drop these examples, or make their rows zeros and give the loss "
-        "`ignore_class=-1`."
-    )
+    if rows.dtype.kind in _NO_NUMBERS:
+        raise ValueError(
+            "`y_true` must hold numbers: class ids, or one-hot or soft rows. Received: "
+            f"{rows.ravel()[0]!r} among them. Number the classes from 0."
+        )
+    rows = rows.astype("float64" if rows.dtype == "float64" else "float32")
+    if not np.isfinite(rows).all():
+        bad = rows[~np.isfinite(rows)]
+        raise ValueError(
+            f"`y_true` must be finite. Received: {bad.ravel()[0]} among {bad.size} "
+            "such entries. Drop these examples, or make their rows zeros and give the "
+            "loss `ignore_class=-1`."
+        )
+    total = rows.sum(axis=-1)
+    bad = (rows < 0).any(axis=-1) | ((np.abs(total - 1) > _SLACK) & (total != 0))
+    if bad.any():
+        raise ValueError(
+            "`y_true` must hold rows of label mass, 0 or more a class and 1 in total. "
+            f"Received: {rows[bad][0][:5].tolist()} among {bad.sum()} such rows. Give "
+            "class ids without one-hot encoding, divide rows by their sum, or make "
+            "rows that do not count zeros and give the loss `ignore_class=-1`."
+        )

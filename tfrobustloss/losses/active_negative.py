@@ -20,7 +20,7 @@ _LIMITS = {
     "alpha": _limits.Range(low=0),
     "beta": _limits.Range(low=0),
     "min_probability": _limits.Range(
-        1e-30, 0.5, open_high=True, hint="It must be below 1 / classes."
+        1e-30, 0.45, hint="It must be at most 0.9 / classes."
     ),
 }
 _FOCAL_LIMITS = {**_LIMITS, **NormalizedFocal.limits}
@@ -51,7 +51,7 @@ def active_negative_cross_entropy(
         y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
         alpha: Float >= 0, weight of normalised cross-entropy.
         beta: Float >= 0, weight of the negative part.
-        min_probability: Float in [1e-30, 0.5) and below 1 / classes; probabilities
+        min_probability: Float in [1e-30, 0.9 / classes]; probabilities
             below count as that in the negative part and have no gradient there.
         from_logits: Whether `y_pred` holds logits.
 
@@ -114,7 +114,7 @@ def active_negative_focal(
         alpha: Float >= 0, weight of the normalised focal loss.
         beta: Float >= 0, weight of the negative part.
         gamma: Float in [0, 50]. 0 is `active_negative_cross_entropy`.
-        min_probability: Float in [1e-30, 0.5) and below 1 / classes; probabilities
+        min_probability: Float in [1e-30, 0.9 / classes]; probabilities
             below count as that in the negative part and have no gradient there.
         from_logits: Whether `y_pred` holds logits.
 
@@ -178,8 +178,11 @@ def _log(value):
 
 
 def _check_classes(owner, min_probability, num_classes):
-    """Raises where no probability would have to be above the smallest."""
-    limit = _limits.Range(0, 1 / num_classes, open_low=True, open_high=True)
+    """Raises where equal probabilities would be the smallest, or nearly.
+
+    The room above it is a difference: of 0.9 / classes, seven digits are six.
+    """
+    limit = _limits.Range(low=0, high=0.9 / num_classes, open_low=True)
     _limits.check(owner, {"min_probability": limit}, min_probability=min_probability)
 
 
