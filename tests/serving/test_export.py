@@ -114,6 +114,23 @@ def test_told_activations():
         np.testing.assert_array_equal(numpy(function(LOGITS)), numpy(want))
 
 
+@pytest.mark.parametrize("ends", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(
+    "options",
+    [{"activation": "softmax"}, {"activation": "sigmoid"}, {"temperature": 2}],
+)
+def test_probabilities_get_no_second_activation(ends, options):
+    model = vector_model(losses.CrossEntropy(from_logits=True), activation=ends)
+    (name,) = options
+    with pytest.raises(ValueError, match=rf"`{name}` must be None.*=\"linear\""):
+        _activation.find("export", model, **options)
+    _, told = _activation.find("export", model, activation="linear")
+    assert told == "linear"
+    with pytest.raises(ValueError, match='ends in prob.*="linear"') as caught:
+        _activation.find("export", model)
+    assert 'activation="softmax"' not in str(caught.value)  # what would be refused
+
+
 def test_mixed_precision_serves_float32(tmp_path):
     layer = keras.layers.Dense(3, dtype="mixed_float16")
     model = keras.Sequential([keras.Input((2,)), layer])
@@ -226,6 +243,9 @@ BAD = [
     (vector_model, {"class_names": ["a"], **SOFT}, ValueError, r"3 names.*\['a'\].* 1"),
     (vector_model, {"class_names": "abc", **SOFT}, TypeError, "`class_names`.*list of"),
     (vector_model, {"class_names": [1, 2, 3], **SOFT}, TypeError, "`class_names`"),
+    (vector_model, {"class_names": 7, **SOFT}, TypeError, "`class_names`.*=7"),
+    (vector_model, {"class_names": {"a": 2, "b": 0, "c": 1}}, TypeError, "`class_n"),
+    (vector_model, {"image_bytes": "no"}, TypeError, "`image_bytes`.*'no'"),
     (vector_model, {"top_k": 4, **SOFT}, ValueError, r"`top_k`.*\[1, 3\].*k=4"),
     (vector_model, {"version": 0, **SOFT}, ValueError, "`version`.*version=0"),
     (vector_model, {"version": "1", **SOFT}, TypeError, "`version`.*version='1'"),

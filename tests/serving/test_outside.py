@@ -107,6 +107,35 @@ def test_errors_of_the_loader(exported, tmp_path):
         _outside.run(requests)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "kind", "message"),
+    [
+        ("abc", ValueError, r"`inputs` .*'abc'.*takes numbers as inputs"),
+        ([["a"] * 8], ValueError, r"`inputs` .*a list of 1.*takes numbers"),
+        ({"other": [1.0]}, ValueError, r"`inputs` .*takes \['inputs'\], not"),
+        (np.zeros((0, 8, 8, 1)), ValueError, r"`inputs.shape` .*\(0, 8, 8, 1\)"),
+        ([], ValueError, r"`inputs.shape` .*\(0,\)"),
+        ([[1.0], [1.0, 2.0]], ValueError, r"`inputs` .*rows of different lengths"),
+        ({"inputs": {1}}, TypeError, r"`inputs` .*numbers, text or bytes.*\{1\}"),
+    ],
+)
+def test_inputs_that_do_not_fit(inputs, kind, message, exported):
+    with pytest.raises(kind, match=f"^predict_outside: {message}"):
+        serving.predict_outside(exported("softmax")[1], inputs)
+
+
+def test_a_version_is_a_path():
+    with pytest.raises(TypeError, match="`version` must be a path.*version=None"):
+        serving.predict_outside(None, np.zeros((1, 2)))
+
+
+def test_tensors_are_inputs_too(exported, images):
+    version = exported("softmax")[1]
+    received = serving.predict_outside(version, tf.constant(images))
+    want = serving.predict_outside(version, images)
+    np.testing.assert_array_equal(received["probabilities"], want["probabilities"])
+
+
 def test_several_inputs_and_text(tmp_path):
     a, b = keras.Input((3,), name="a"), keras.Input((), dtype="string", name="b")
     table = keras.layers.StringLookup(vocabulary=["x", "y"], output_mode="one_hot")

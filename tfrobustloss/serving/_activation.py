@@ -11,6 +11,7 @@ _SAY = (
     'temperature=t2 for logits of the bi-tempered loss, activation="linear" to leave '
     "them as they are."
 )
+_LEAVE = 'Say activation="linear" to leave its outputs as they are.'
 
 
 def find(owner, model, activation=None, temperature=None, loss=None):
@@ -28,8 +29,8 @@ def find(owner, model, activation=None, temperature=None, loss=None):
 
     Raises:
         TypeError: `temperature` is not a number.
-        ValueError: A value is none of those above, or nothing tells what the outputs
-            are.
+        ValueError: A value is none of those above, nothing tells what the outputs
+            are, or they are probabilities already.
     """
     if activation is not None and activation not in NAMES:
         constraint = f"one of {', '.join(NAMES)}, or None"
@@ -41,10 +42,20 @@ def find(owner, model, activation=None, temperature=None, loss=None):
             raise ValueError(
                 _limits.error(owner, "temperature", "None", temperature, hint)
             )
+        _refuse_second(owner, model, "temperature", temperature)
         return _tempered(temperature), f"tempered softmax of {temperature:g}"
     if activation is not None:
+        if activation != "linear":
+            _refuse_second(owner, model, "activation", activation)
         return _BY_NAME[activation], activation
     return _from_loss(owner, model, loss)
+
+
+def _refuse_second(owner, model, name, value):
+    """Raises if probabilities would be made of what is probabilities already."""
+    if _ends_in_probabilities(model):
+        constraint = "None for a model that ends in probabilities"
+        raise ValueError(_limits.error(owner, name, constraint, value, _LEAVE))
 
 
 def _from_loss(owner, model, loss):
@@ -62,7 +73,9 @@ def _from_loss(owner, model, loss):
     if ends:
         raise ValueError(
             f"{owner}: `model` must end in logits, as its loss has from_logits=True. "
-            f"Received: model={model.name!r}, which ends in probabilities. {_SAY}"
+            f"Received: model={model.name!r}, which ends in probabilities. {_LEAVE} "
+            "Its training took the logarithm of a softmax of probabilities: better "
+            "train it anew with from_logits=False."
         )
     if callable(getattr(loss, "activation", None)):  # a loss of this package
         return loss.activation, f"of the loss {loss.name}"

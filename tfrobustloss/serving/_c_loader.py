@@ -78,6 +78,10 @@ _FUNCTIONS = {
 }
 
 
+class InputError(RuntimeError):
+    """Inputs that do not fit their signature."""
+
+
 class Library:
     """The functions of the C library that are needed, with their types.
 
@@ -110,7 +114,7 @@ class Library:
         for _ in shape[1:]:
             flat = [each for row in flat for each in row]
         if len(flat) != math.prod(shape):
-            raise RuntimeError("The inputs have rows of different lengths.")
+            raise InputError("The inputs have rows of different lengths.")
         text = dtype == STRING
         size = _STRING_SIZE if text else struct.calcsize(FORMATS[dtype])
         dims = (_LONG * len(shape))(*shape)
@@ -179,11 +183,15 @@ class Version:
             self._signatures[name]["inputs"],
         )
         if set(inputs) != set(given):
-            raise RuntimeError(f"{name} takes {sorted(given)}, not {sorted(inputs)}.")
-        tensors = [
-            self._library.tensor(dtype, inputs[key])
-            for key, (_, dtype) in given.items()
-        ]
+            raise InputError(f"{name} takes {sorted(given)}, not {sorted(inputs)}.")
+        tensors = []
+        for key, (_, dtype) in given.items():
+            try:
+                tensors.append(self._library.tensor(dtype, inputs[key]))
+            except (AttributeError, KeyError, TypeError, ValueError, struct.error):
+                kind = "texts or bytes" if dtype == STRING else "numbers"
+                text = f"{name} takes {kind} as {key}, and all of one shape."
+                raise InputError(text) from None
         results = (_POINTER * len(wanted))()
         self._library.checked(
             "TF_SessionRun",
@@ -268,7 +276,8 @@ def main():
             outputs = versions[path].run(request["signature_name"], request["inputs"])
             responses.append({"outputs": outputs})
         except RuntimeError as error:
-            responses.append({"error": str(error)})
+            name = "inputs" if isinstance(error, InputError) else "version"
+            responses.append({"error": str(error), "name": name})
     modules = sorted({name.partition(".")[0] for name in sys.modules})
     json.dump({"responses": responses, "modules": modules}, sys.stdout)
 

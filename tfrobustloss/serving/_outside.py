@@ -34,11 +34,30 @@ def predict_outside(version, inputs, signature_name="serving_default"):
 
     Raises:
         OSError: `tensorflow` has no C library here.
-        ValueError: The version cannot be loaded, or the inputs do not fit.
+        TypeError: `version` is no path.
+        ValueError: The version cannot be loaded, or the inputs do not fit or are empty.
+
+    Example:
+        >>> import tempfile, keras
+        >>> from tfrobustloss import serving
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     version = serving.export(model, folder, activation="softmax")
+        ...     outputs = predict_outside(version, np.zeros((4, 2), "float32"))
+        >>> outputs["probabilities"].shape
+        (4, 3)
     """
+    if not isinstance(version, str | os.PathLike):
+        raise TypeError(_limits.error(_OWNER, "version", "a path", version))
     if not isinstance(inputs, dict):
         name = "image_bytes" if signature_name == "serving_image_bytes" else "inputs"
         inputs = {name: inputs}
+    for name, value in inputs.items():
+        several = isinstance(value, list | tuple)
+        shape = tuple((len(value),) if several else getattr(value, "shape", ()))
+        if shape[:1] == (0,):
+            constraint = "at least one example"
+            raise ValueError(_limits.error(_OWNER, f"{name}.shape", constraint, shape))
     request = {"version": version, "signature_name": signature_name, "inputs": inputs}
     return run([request])[0][0]
 
@@ -56,7 +75,7 @@ def run(requests):
         {
             "version": os.path.abspath(one["version"]),
             "signature_name": one["signature_name"],
-            "inputs": {key: _to_json(value) for key, value in one["inputs"].items()},
+            "inputs": {key: _plain(value) for key, value in one["inputs"].items()},
         }
         for one in requests
     ]
@@ -75,9 +94,11 @@ def run(requests):
     answer, results = json.loads(done.stdout), []
     for request, response in zip(plain, answer["responses"], strict=True):
         if "error" in response:
-            constraint = "a version that answers"
-            text = [_OWNER, "version", constraint, request["version"]]
-            raise ValueError(_limits.error(*text, response["error"]))
+            text = ["version", "a version that answers", request["version"]]
+            if response["name"] == "inputs":
+                found = {key: _kind(value) for key, value in request["inputs"].items()}
+                text = ["inputs", "what the signature takes", found]
+            raise ValueError(_limits.error(_OWNER, *text, response["error"]))
         outputs = response["outputs"].items()
         results.append({name: _from_json(value) for name, value in outputs})
     return results, set(answer["modules"])
@@ -92,16 +113,25 @@ def _library():
     raise OSError(f"{_OWNER}: there is no libtensorflow_cc in {list(folders)}.")
 
 
-def _to_json(values):
+def _plain(values):
+    """Arrays and tensors as nested lists, bytes as JSON has them."""
     if isinstance(values, bytes):
         return {"b64": base64.b64encode(values).decode()}
-    if isinstance(values, np.ndarray | np.generic):
-        values = values.tolist()
+    if hasattr(values, "__array__"):
+        values = np.asarray(values).tolist()
         if not isinstance(values, list):
             return values
     if isinstance(values, list | tuple):
-        return [_to_json(each) for each in values]
+        return [_plain(each) for each in values]
+    if not isinstance(values, str | int | float | dict):
+        constraint = "numbers, text or bytes"
+        raise TypeError(_limits.error(_OWNER, "inputs", constraint, values))
     return values
+
+
+def _kind(values):
+    """What some inputs are, in a word: images would fill pages."""
+    return f"a list of {len(values)}" if isinstance(values, list) else values
 
 
 def _from_json(values):

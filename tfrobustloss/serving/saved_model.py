@@ -84,6 +84,7 @@ def export(
     folder = _versions.check(_OWNER, path, version)
     loss, model = getattr(model, "loss", None), inside(model)
     check_model(_OWNER, model)
+    _limits.check_flag(_OWNER, "image_bytes", image_bytes)
     num_classes = model.outputs[0].shape[-1]
     names = _check_names(class_names, num_classes)
     top_k = _check_top_k(top_k, num_classes)
@@ -157,10 +158,11 @@ def check_model(owner, model):
 def _check_names(class_names, num_classes):
     if class_names is None:
         return None
-    if isinstance(class_names, str) or not all(isinstance(n, str) for n in class_names):
-        constraint = "a list of text"
+    ordered = isinstance(class_names, list | tuple | np.ndarray)
+    if not ordered or not all(isinstance(name, str) for name in class_names):
+        constraint = "a list of text, in the order of the model's outputs"
         raise TypeError(_limits.error(_OWNER, "class_names", constraint, class_names))
-    names = list(class_names)
+    names = [str(name) for name in class_names]  # numpy's are a class of their own
     if len(names) != num_classes:
         constraint = f"{num_classes} names, one for each output of the model"
         hint = f"These are {len(names)}."
