@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfrobustloss.data import estimate, noise
+from tfrobustloss.data._estimate_methods import follows_labels
 
 METHODS = estimate.METHODS
 # 10 examples of class 0, 2 of them labelled 1, and 10 of class 1
@@ -240,6 +241,40 @@ def test_certain_and_right_is_no_noise():
     assert found.recommendations[0]["loss"] == "CrossEntropy"
 
 
+CHANCE = "The probabilities say no more about the labels than chance"
+
+
+@pytest.mark.parametrize("method", ["likelihood", "confident"])
+def test_probabilities_without_information_are_named(method):
+    labels = np.arange(600) % 3
+    random = np.random.default_rng(0).dirichlet(np.ones(3), 600)
+    learnt = random + 0.2 * np.eye(3)[labels]
+    learnt /= learnt.sum(axis=1, keepdims=True)
+    for given, warned in (
+        (np.full((600, 3), 1 / 3), True),
+        (np.tile([0.6, 0.3, 0.1], (600, 1)), True),
+        (random, True),
+        (learnt, False),
+    ):
+        found = estimate.report(labels, given, method, resamples=20)
+        assert any(CHANCE in one for one in found.warnings) == warned
+        # no correction by a matrix that means nothing
+        chosen = [one["loss"] for one in found.recommendations]
+        assert not (warned and "ForwardCorrection" in chosen)
+
+
+def test_following_is_measured_against_all_orders():
+    # by hand: centred probabilities of class 0 are -.3, -.1, .1, .3 and of class 1
+    # their negatives; labels 1, 1, 0, 0 gain .8, of orders with 0 and a variance of
+    # 4 * (.09 + .01 + .01 + .09) / 3 = .2667: .8 is 1.55 deviations, too few
+    rows = np.array([[0.2, 0.8], [0.4, 0.6], [0.6, 0.4], [0.8, 0.2]])
+    labels = np.array([1, 1, 0, 0])
+    assert not follows_labels(labels, rows)
+    # twice as many: 1.6, variance 8 * 2 * (.09 + .01 + .01 + .09) / 7: 2.37 deviations
+    assert follows_labels(np.tile(labels, 2), np.tile(rows, (2, 1)))
+    assert not follows_labels(1 - np.tile(labels, 2), np.tile(rows, (2, 1)))
+
+
 @pytest.mark.parametrize(
     ("labels", "probabilities", "message"),
     [
@@ -256,6 +291,7 @@ def test_certain_and_right_is_no_noise():
         ([0, 1], [[2.0, -1.0], [0.5, 0.5]], r"probabilities\[0, 0\].*softmax"),
         ([0, 1], [0.5, 0.5], r"probabilities.shape.*stack"),
         ([0, 1], [["a", "b"]] * 2, "probabilities.dtype"),
+        ([0, 1], [[0.5, 0.5], [1]], r"len\(probabilities\[i\]\).*=\[2, 1\]"),
     ],
 )
 def test_mistakes(labels, probabilities, message):

@@ -319,6 +319,11 @@ def test_a_file_in_the_order_of_the_dataset_is_left_alone(tmp_path):
     np.testing.assert_array_equal(found["worse_label"], WORSE[ORDER])
 
 
+def test_a_path_is_a_path():
+    with pytest.raises(TypeError, match="load_human_labels: `path`.*path=None"):
+        load_human_labels(None)
+
+
 def test_a_dataset_that_does_not_fit(tmp_path):
     np.savez(tmp_path / "a.npz", clean_label=CLEAN, worse_label=WORSE)
     with pytest.raises(ValueError, match=r"2 of 4 clean labels differ"):

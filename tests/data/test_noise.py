@@ -365,6 +365,7 @@ def test_dataset_must_have_a_published_map(dataset):
         ([[1.0]], r"`transition_matrix.shape`.*=\(1, 1\)"),
         (np.zeros((0, 0)), r"`transition_matrix.shape`.*=\(0, 0\)"),
         ([["1", "0"], ["0", "1"]], r"`transition_matrix.dtype`.*='<U1'"),
+        ([[0.5, 0.5], [1.0]], r"`len\(transition_matrix\[i\]\)`.*=\[2, 1\]"),
     ],
 )
 def test_matrix_must_be_row_stochastic(matrix, message):
@@ -380,7 +381,10 @@ def test_matrix_must_be_row_stochastic(matrix, message):
         ([0, 1, 3], r"labels\[2\]` must be an integer in \[0, 2\].*labels\[2\]=3"),
         ([[0], [-1]], r"labels\[1, 0\]`.*labels\[1, 0\]=-1"),
         (5, r"labels`.*labels=5"),
-        ([0.0, 1.0], r"labels.dtype`.*='float64'.*Pass class ids"),
+        ([0.0, 1.0], r"labels.dtype`.*='float64'.*Pass class ids.*astype\(\"int64"),
+        ([[0.0], [1.0]], r"labels.dtype`.*='float64'.*astype\(\"int64"),
+        ([0.5, 1.0], r"labels.dtype`.*='float64'. Pass class ids.$"),
+        ([[0, 1], [1]], r"len\(labels\[i\]\)`.*one number.*=\[2, 1\]"),
         ([True, False], r"labels.dtype`.*='bool'"),
         (["cat"], r"labels.dtype`.*='<U3'"),
         ([[0, 1, 0], [1, 0, 0]], r"labels\[0\]`.*one-hot.*=\[0, 1, 0\].*argmax"),

@@ -254,6 +254,20 @@ def test_lengths_must_agree():
         make(source("arrays"), transition_matrix=None, noisy_labels=[0, 1, 2, 3])
 
 
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        (np.eye(10, dtype=int)[CLEAN], r"`labels\[0\]`.*one-hot row.*argmax"),
+        (np.full((len(CLEAN), 10), 0.1), r"`labels.dtype`.*soft labels.*argmax"),
+        (CLEAN.astype("float32"), r'`labels.dtype`.*astype\("int64"'),
+        ([[0, 1], [1]], r"`len\(labels\[i\]\)`.*=\[2, 1\]"),
+    ],
+)
+def test_labels_of_another_form_get_a_way_out(labels, match):
+    with pytest.raises(ValueError, match=f"^pipeline: {match}"):
+        make((IMAGES, labels))
+
+
 def test_labels_must_be_classes():
     with pytest.raises(ValueError, match=r"`labels\[0\]`.*=10"):
         make((IMAGES, CLEAN * 0 + 10))

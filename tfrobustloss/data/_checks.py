@@ -5,7 +5,32 @@ import numpy as np
 from tfrobustloss import _limits
 
 _PASS_IDS = "Pass class ids; one-hot or soft labels give them by `.argmax(axis=-1)`."
+_CAST = 'Pass class ids; whole numbers become such by `.astype("int64")`.'
+_NUMBER = "Number the classes from 0."
 _ROW_TOLERANCE = 1e-6  # a float32 matrix of 1000 classes is well inside
+
+
+def plain_array(owner, name, values):
+    """`values` as an array; nested lists must be of one length.
+
+    Args:
+        owner: Name of the function that took the values.
+        name: Name of the argument.
+        values: Array-like, any shape.
+
+    Returns:
+        Array.
+
+    Raises:
+        ValueError: Rows differ in length.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError:
+        lengths = [len(row) if hasattr(row, "__len__") else 0 for row in values][:5]
+        constraint = "one number for all rows"
+        text = _limits.error(owner, f"len({name}[i])", constraint, lengths)
+        raise ValueError(text) from None
 
 
 def integers(owner, name, values, low, high=np.inf, hint=""):
@@ -25,7 +50,7 @@ def integers(owner, name, values, low, high=np.inf, hint=""):
     Raises:
         ValueError: The type is not an integer one, or a value is out of range.
     """
-    values = np.asarray(values)
+    values = plain_array(owner, name, values)
     if values.dtype.kind not in "iu":
         dtype = str(values.dtype)
         constraint = "an integer type"
@@ -52,9 +77,9 @@ def class_ids(owner, name, labels, num_classes=None):
         Array of an integer type.
 
     Raises:
-        ValueError: The labels are one-hot, not integers or out of range.
+        ValueError: The labels are one-hot or ragged, not integers or out of range.
     """
-    labels = np.asarray(labels)
+    labels = plain_array(owner, name, labels)
     width = labels.shape[-1] if labels.ndim > 1 and labels.size else 0
     if width > 1 and num_classes in (None, width):
         rows = labels.reshape(-1, width)
@@ -63,7 +88,17 @@ def class_ids(owner, name, labels, num_classes=None):
             text = _limits.error(owner, f"{name}[0]", constraint, row, _PASS_IDS)
             raise ValueError(text)
     high = np.inf if num_classes is None else num_classes - 1
-    return integers(owner, name, labels, 0, high, _PASS_IDS)
+    return integers(owner, name, labels, 0, high, _way_to_ids(labels, width))
+
+
+def _way_to_ids(labels, width):
+    """What turns labels into class ids: `argmax` of flat ones would be one number."""
+    if width > 1 or labels.dtype.kind in "iu":
+        return _PASS_IDS
+    if labels.dtype.kind == "f":
+        whole = np.isfinite(labels).all() and (labels == np.floor(labels)).all()
+        return _CAST if whole else "Pass class ids."
+    return _CAST if labels.dtype.kind == "b" else _NUMBER
 
 
 def stochastic_matrix(owner, name, matrix):
@@ -81,7 +116,7 @@ def stochastic_matrix(owner, name, matrix):
         ValueError: The matrix is not square or smaller than 2, an entry is negative
             or not finite, or a row does not sum to 1 within 1e-6.
     """
-    matrix = np.asarray(matrix)
+    matrix = plain_array(owner, name, matrix)
     if matrix.dtype.kind not in "fiu":
         dtype = str(matrix.dtype)
         raise ValueError(_limits.error(owner, f"{name}.dtype", "numeric", dtype))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfrobustloss import _limits
-from tfrobustloss.data._checks import class_ids
+from tfrobustloss.data._checks import class_ids, plain_array
 
 _ROW_TOLERANCE = 1e-3  # softmax in half precision and 100 classes is inside
 _PASS_IDS = "Soft labels give class ids by `.argmax(axis=-1)`."
@@ -27,7 +27,7 @@ def check_labels(owner, labels, num_classes=None):
         ValueError: There are no labels, or they are neither class ids in range nor
             one-hot rows.
     """
-    labels = np.asarray(labels)
+    labels = plain_array(owner, "labels", labels)
     if labels.size == 0:
         raise ValueError(_limits.error(owner, "labels", "at least one label", []))
     if labels.ndim == 2 and labels.shape[1] > 1:
@@ -66,8 +66,8 @@ def check_both(owner, labels, probabilities):
     Raises:
         ValueError: One is not what it should be, or the numbers of examples differ.
     """
-    values = np.asarray(probabilities)
     name = "probabilities"
+    values = plain_array(owner, name, probabilities)
     if values.dtype.kind not in "fiu":
         dtype = str(values.dtype)
         raise ValueError(_limits.error(owner, f"{name}.dtype", "numeric", dtype))

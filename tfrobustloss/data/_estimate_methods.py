@@ -8,6 +8,7 @@ from tfrobustloss.data._posterior import calibrate, clean_probabilities, given_l
 
 METHODS = ("likelihood", "confident", "anchor", "percentile")
 _PERCENTILE = 97
+_ROUNDING = 1e-9  # of the mean of a column of equal probabilities
 
 
 class Estimate:
@@ -36,6 +37,10 @@ class Estimate:
             self.matrix, self.prior = _simple(labels, probabilities, method)
         self.rate = _rate(self.matrix, self.prior)
 
+    def follows_labels(self):
+        """Whether the probabilities tell labels apart, more than by chance."""
+        return follows_labels(self.labels, self._given)
+
     def class_given_label(self):
         """Probabilities of the clean class, the label known, `(examples, classes)`."""
         if self._fit is not None:
@@ -54,6 +59,32 @@ class Estimate:
         matrix, clean = self._fit.again(weights)
         matrix = matrices.known_rows(matrix, labels)
         return _rate(matrix, weights @ clean / weights.sum())
+
+
+def follows_labels(labels, probabilities):
+    """Whether labels get more probability than they would in another order.
+
+    Over all orders of the labels, the sum of their probabilities has a mean and a
+    standard deviation in closed form; the sum must be two deviations above the mean.
+
+    Args:
+        labels: Int64 class ids, shape `(examples,)`.
+        probabilities: Float64 array, shape `(examples, classes)`.
+
+    Returns:
+        Bool.
+
+    Reference:
+        Hoeffding, "A Combinatorial Central Limit Theorem", Annals of Mathematical
+        Statistics 1951.
+    """
+    examples, num_classes = probabilities.shape
+    counts = np.bincount(labels, minlength=num_classes)
+    centred = probabilities - probabilities.mean(axis=0)
+    gain = centred[np.arange(examples), labels].sum()
+    apart = centred - (centred @ counts / examples)[:, np.newaxis]
+    spread = np.sqrt((np.square(apart) @ counts).sum() / max(examples - 1, 1))
+    return bool(gain > 2 * spread + _ROUNDING * examples)
 
 
 def _simple(labels, probabilities, method):

@@ -1,8 +1,8 @@
 """Where a pipeline's examples come from: always with their index in the source."""
 
-import numpy as np
 
 from tfrobustloss import _limits
+from tfrobustloss.data._checks import class_ids, plain_array
 from tfrobustloss.data._image_files import ImageFiles
 
 _OWNER = "pipeline"
@@ -112,10 +112,12 @@ def _check_example(spec):
 def array_pair(images, labels):
     """Images as they are and labels as flat class ids, checked for their lengths."""
     if not isinstance(images, ImageFiles):
-        images = np.asarray(images)
-    labels = np.asarray(labels)
+        images = plain_array(_OWNER, "images", images)
+    labels = plain_array(_OWNER, "labels", labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    elif labels.ndim == 2:
+        class_ids(_OWNER, "labels", labels)  # one-hot rows have an error of their own
     if labels.ndim != 1 or not images.ndim or len(images) != len(labels):
         constraint = "(images, labels) of one length"
         shapes = (tuple(images.shape), labels.shape)

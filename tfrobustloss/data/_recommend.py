@@ -36,7 +36,7 @@ def concentration(matrix, prior):
     return float(np.abs(wrong - even).sum() / (2 * total) / farthest)
 
 
-def recommend(matrix, prior, rate, low, counts):
+def recommend(matrix, prior, rate, low, counts, doubts=()):
     """Losses for a kind and amount of noise, the first choice first.
 
     Args:
@@ -45,6 +45,7 @@ def recommend(matrix, prior, rate, low, counts):
         rate: Estimated share of wrong labels.
         low: Lower end of its interval.
         counts: Number of labels of each class.
+        doubts: Warnings that come before those of the matrix and the counts.
 
     Returns:
         List of dicts: `loss`, the name of a class of `tfrobustloss.losses`;
@@ -52,7 +53,7 @@ def recommend(matrix, prior, rate, low, counts):
         `reason`. And a list of warnings, plain sentences.
     """
     num_classes, many_classes = len(matrix), len(matrix) >= _MANY_CLASSES
-    warnings, chosen = _warnings(matrix, counts), []
+    warnings, chosen = [*doubts, *_warnings(matrix, counts)], []
 
     def add(loss, reason, **settings):
         chosen.append({"loss": loss, "settings": settings, "reason": reason})

@@ -41,6 +41,11 @@ _LIMITS = {
     "seed": SEED,
     "top": _limits.Range(low=1, integer=True),
 }
+_NO_INFORMATION = (
+    "The probabilities say no more about the labels than chance: rate, interval, "
+    "matrix and losses mean nothing. Give those of a model that has learnt the task, "
+    "as `tfrobustloss.cross_validation` makes them."
+)
 
 
 def transition_matrix(labels, probabilities, method="likelihood"):
@@ -221,7 +226,12 @@ def report(
     rate = NoiseRate(*interval(estimate, **options), confidence)
     counts = np.bincount(estimate.labels, minlength=len(estimate.matrix))
     losses, warnings = recommend(
-        estimate.matrix, estimate.prior, rate.rate, rate.low, counts
+        estimate.matrix,
+        estimate.prior,
+        rate.rate,
+        rate.low,
+        counts,
+        doubts=() if estimate.follows_labels() else (_NO_INFORMATION,),
     )
     return Report(
         method=method,

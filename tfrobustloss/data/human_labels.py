@@ -41,6 +41,7 @@ def load_human_labels(path, dataset=None):
         array gives one entry, `noisy_label`.
 
     Raises:
+        TypeError: `path` is no path.
         ValueError: There is no such file, it is of another kind, holds anything but
             labels, or does not fit the dataset.
 
@@ -55,6 +56,8 @@ def load_human_labels(path, dataset=None):
         Wei et al., "Learning with Noisy Labels Revisited: A Study Using Real-World
         Human Annotations", ICLR 2022.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(_limits.error(_OWNER, "path", "a path", path))
     path = os.path.expanduser(os.fspath(path))
     if not os.path.isfile(path):
         hint = (
