@@ -62,6 +62,29 @@ def test_every_one_is_ready():
             {"alpha": 10, "beta": 1},
         ),
         ("clothing1m", None, losses.JointAsymmetric, {"alpha": 5, "a": 5}),
+        (
+            "mnist",
+            None,
+            losses.PartiallyHuberizedGeneralizedCrossEntropy,
+            {"q": 0.7, "tau": 10.0},
+        ),
+        (
+            "mnist",
+            None,
+            losses.SparseRegularized,
+            {"temperature": 0.1, "exponent": 0.1, "weight": 4, "normalize": False},
+        ),
+        ("cifar100", "asymmetric", losses.SparseRegularized, {"weight": 10}),
+        ("cifar10", None, losses.ConfidenceRegularized, {"beta": 2.0}),
+        ("cifar10", None, losses.LabelDistributionallyRobust, {"temperature": 10.0}),
+        ("clothing1m", None, losses.GeneralizedCrossEntropy, {"q": 0.6}),
+        ("clothing1m", None, losses.ActiveNegativeFocal, {"alpha": 5, "beta": 0.1}),
+        (
+            "webvision",
+            None,
+            losses.AsymmetricGeneralizedCrossEntropy,
+            {"a": 1e-5, "q": 0.5},
+        ),
         ("cifar10", "symmetric:0.6", losses.JensenShannon, {"pi": 0.9}),
         ("cifar100", "asymmetric:0.4", losses.JensenShannon, {"pi": 0.5}),
     ],
@@ -78,11 +101,14 @@ def test_combinations_of_cifar100():
         for each in found("cifar100", "symmetric", losses.ActivePassive)
     }
     nce, nfl = losses.NormalizedCrossEntropy, losses.NormalizedFocal
+    ngce = losses.NormalizedGeneralizedCrossEntropy
     assert weights == {
         (nce, losses.ReverseCrossEntropy): (10, 0.1),
         (nce, losses.MeanAbsoluteError): (10, 0.5),
         (nfl, losses.ReverseCrossEntropy): (10, 0.1),
         (nfl, losses.MeanAbsoluteError): (10, 0.5),
+        (ngce, losses.ReverseCrossEntropy): (10, 0.1),
+        (ngce, losses.MeanAbsoluteError): (10, 0.5),
         (nce, losses.AsymmetricGeneralizedCrossEntropy): (10, 0.1),
         (nce, losses.AsymmetricUnhinged): (10, 0.015),
         (nce, losses.AsymmetricExponential): (10, 0.1),
@@ -94,6 +120,29 @@ def test_a_rate_matters_only_where_the_authors_chose_by_it():
     assert not found("cifar10", "symmetric:0.3", losses.JensenShannon)
     with_rate = recommended("cifar10", "symmetric:0.8")
     assert len(with_rate) == len(recommended("cifar10", "symmetric")) + 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "noise", "m", "alpha", "beta"),
+    [
+        # cswjl/eps-softmax, config.py; its mean absolute error is ours
+        ("cifar10", "symmetric", 1e5, 0.01, 5),
+        ("cifar10", "symmetric:0.2", 1e5, 0.01, 5),
+        ("cifar10", "asymmetric", 1e3, 0.02, 5),
+        ("cifar100", "symmetric:0.6", 1e4, 0.00125, 1),
+        ("cifar100", "asymmetric:0.3", 1e2, 0.005, 1),
+        ("webvision", None, 1e3, 0.015, 0.3),
+        ("clothing1m", None, 1e3, 0.012, 0.1),
+    ],
+)
+def test_epsilon_softmax_with_absolute_error(dataset, noise, m, alpha, beta):
+    (one,) = [
+        each
+        for each in found(dataset, noise, losses.ActivePassive)
+        if isinstance(each.active, losses.EpsilonSoftmaxCrossEntropy)
+    ]
+    assert isinstance(one.passive, losses.MeanAbsoluteError)
+    assert (one.active.m, one.alpha, one.beta) == (m, alpha, beta)
 
 
 def test_on_probabilities():

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 from tfrobustloss import _limits
+from tfrobustloss.losses import _published as tables
 from tfrobustloss.losses._base import FunctionLoss
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.active_negative import (
@@ -16,11 +17,22 @@ from tfrobustloss.losses.asymmetric import (
     AsymmetricUnhinged,
 )
 from tfrobustloss.losses.combination import ActivePassive
+from tfrobustloss.losses.confidence import ConfidenceRegularized
+from tfrobustloss.losses.distributionally_robust import LabelDistributionallyRobust
 from tfrobustloss.losses.divergence import JensenShannon
+from tfrobustloss.losses.epsilon_softmax import EpsilonSoftmaxCrossEntropy
 from tfrobustloss.losses.generalized import GeneralizedCrossEntropy
-from tfrobustloss.losses.huberized import PartiallyHuberizedCrossEntropy
+from tfrobustloss.losses.huberized import (
+    PartiallyHuberizedCrossEntropy,
+    PartiallyHuberizedGeneralizedCrossEntropy,
+)
 from tfrobustloss.losses.joint import JointAsymmetric
-from tfrobustloss.losses.normalized import NormalizedCrossEntropy, NormalizedFocal
+from tfrobustloss.losses.normalized import (
+    NormalizedCrossEntropy,
+    NormalizedFocal,
+    NormalizedGeneralizedCrossEntropy,
+)
+from tfrobustloss.losses.sparse import SparseRegularized
 from tfrobustloss.losses.symmetric import ReverseCrossEntropy, SymmetricCrossEntropy
 from tfrobustloss.losses.tempered import BiTemperedLogistic
 
@@ -104,99 +116,91 @@ def _parse(dataset, noise):
     return kind, rate
 
 
-# --- the tables, as published
-
-_APL = "HanxunH/Active-Passive-Losses, configs"
-_ALF = "hitcszx/ALFs, lnl/config.py"
-_ANL = "Virusdoll/Active-Negative-Loss, config"
-_JAL = "cswjl/joint-asymmetric-loss, config.py"
-_JS = "ErikEnglesson/GJS, scripts"
-
-# alpha and beta of (NCE or NFL) + (RCE, MAE)
-_ACTIVE_PASSIVE = {
-    "mnist": ((1, 10), (1, 10)),
-    "cifar10": ((1, 1), (1, 1)),
-    "cifar100": ((10, 0.1), (10, 1)),
-    "webvision": ((50, 0.1), (50, 1)),
-}
-_SYMMETRIC = {  # alpha, beta, source
-    "mnist": (0.01, 1, "YisenWang/symmetric_cross_entropy_for_noisy_labels"),
-    "cifar10": (0.1, 1, "YisenWang/symmetric_cross_entropy_for_noisy_labels"),
-    "cifar100": (6, 0.1, "YisenWang/symmetric_cross_entropy_for_noisy_labels"),
-    "webvision": (10, 1, _APL),
-}
-_HUBERIZED = {"mnist": 10.0, "cifar10": 2.0, "cifar100": 10.0}  # tau
-_BI_TEMPERED = {"mnist": (0.5, 4.0), "cifar100": (0.8, 1.2)}
-_ASYMMETRIC = {  # alone: AGCE, AUL, AEL
-    "mnist": ((4, 0.2), (3, 0.1), (3.5,)),
-    "cifar10": ((0.6, 0.6), (5.5, 3), (2.5,)),
-}
-_WITH_ASYMMETRIC = {  # NCE beside them: alpha, beta and their parameters
-    "cifar10": ((1, 4, 6, 1.5), (1, 4, 6.3, 1.5), (1, 4, 5)),
-    "cifar100": ((10, 0.1, 1.8, 3), (10, 0.015, 6, 3), (10, 0.1, 1.5)),
-}
-_ACTIVE_NEGATIVE = {  # alpha, beta, source, weight of the penalty
-    "mnist": (1, 1, _ANL, "1e-6"),
-    "cifar10": (5, 5, _ANL, "5e-5"),
-    "cifar100": (10, 1, _ANL, "5e-7"),
-    "webvision": (20, 1, _ANL, "5e-6"),
-}
-_JOINT = {  # alpha, beta, a, weight of the penalty
-    "cifar10": (1, 1, 30, "5e-5"),
-    "cifar100": (5, 1, 20, "5e-6"),
-    "webvision": (50, 1, 30, None),
-    "clothing1m": (5, 0.1, 5, None),
-}
-_JENSEN_SHANNON = {  # pi by rate
-    ("cifar10", "symmetric"): {0.0: 0.1, 0.2: 0.7, 0.4: 0.7, 0.6: 0.9, 0.8: 0.9},
-    ("cifar10", "asymmetric"): {0.2: 0.3, 0.4: 0.3},
-    ("cifar100", "symmetric"): {0.0: 0.1, 0.2: 0.1, 0.4: 0.3, 0.6: 0.5, 0.8: 0.3},
-    ("cifar100", "asymmetric"): {0.2: 0.5, 0.4: 0.5},
-}
-
-
 def _published(dataset, kind, rate):
     """Triples of a function of `from_logits`, a source and a note."""
-    if dataset in _ACTIVE_PASSIVE:
-        yield functools.partial(GeneralizedCrossEntropy, 0.7), _APL, ""
-    if dataset in _SYMMETRIC:
-        alpha, beta, source = _SYMMETRIC[dataset]
-        yield functools.partial(SymmetricCrossEntropy, alpha, beta), source, ""
-    if dataset in _BI_TEMPERED:
-        make = functools.partial(BiTemperedLogistic, *_BI_TEMPERED[dataset])
+    nce, partial = NormalizedCrossEntropy(), functools.partial
+    absolute, reverse = MeanAbsoluteError(), ReverseCrossEntropy()
+    if dataset in tables.ACTIVE_PASSIVE:
+        yield partial(GeneralizedCrossEntropy, 0.7), tables.APL, ""
+    if dataset in tables.SYMMETRIC:
+        alpha, beta, source = tables.SYMMETRIC[dataset]
+        yield partial(SymmetricCrossEntropy, alpha, beta), source, ""
+    if dataset in tables.BI_TEMPERED:
+        make = partial(BiTemperedLogistic, *tables.BI_TEMPERED[dataset])
         yield make, "Amid et al. 2019, table of noisy MNIST and CIFAR-100", ""
-    if dataset in _HUBERIZED:
-        make = functools.partial(PartiallyHuberizedCrossEntropy, _HUBERIZED[dataset])
-        yield make, "dmizr/phuber, README, which reproduces Menon et al. 2020", ""
-    if dataset in _ACTIVE_PASSIVE:
-        reverse, absolute = _ACTIVE_PASSIVE[dataset]
-        for active in (NormalizedCrossEntropy(), NormalizedFocal(0.5)):
-            yield _sum(active, ReverseCrossEntropy(), *reverse), _APL, ""
-            alpha, beta = absolute  # of 1 - p, half of our mean absolute error
-            yield _sum(active, MeanAbsoluteError(), alpha, beta / 2), _APL, ""
+    if dataset in tables.HUBERIZED:
+        make = partial(PartiallyHuberizedCrossEntropy, tables.HUBERIZED[dataset])
+        yield make, tables.PHUBER, ""
+        make = partial(PartiallyHuberizedGeneralizedCrossEntropy, 0.7, 10.0)
+        yield make, tables.PHUBER, ""
+    if dataset in tables.ACTIVE_PASSIVE:
+        actives = [nce, NormalizedFocal(0.5)]
+        if dataset in tables.NORMALIZED_Q:
+            q = tables.NORMALIZED_Q[dataset]
+            actives += [NormalizedGeneralizedCrossEntropy(q)]
+        with_reverse, with_absolute = tables.ACTIVE_PASSIVE[dataset]
+        for active in actives:
+            yield _sum(active, reverse, *with_reverse), tables.APL, ""
+            alpha, beta = with_absolute  # of 1 - p, half of our mean absolute error
+            yield _sum(active, absolute, alpha, beta / 2), tables.APL, ""
     classes = (
         AsymmetricGeneralizedCrossEntropy,
         AsymmetricUnhinged,
         AsymmetricExponential,
     )
-    for one, given in zip(classes, _ASYMMETRIC.get(dataset, ()), strict=False):
-        yield functools.partial(one, *given), _ALF, ""
-    for one, given in zip(classes, _WITH_ASYMMETRIC.get(dataset, ()), strict=False):
-        alpha, beta, *given = given
-        yield _sum(NormalizedCrossEntropy(), one(*given), alpha, beta), _ALF, ""
-    pi = _JENSEN_SHANNON.get((dataset, kind), {}).get(rate)
+    given = tables.ASYMMETRIC.get(dataset, ())
+    for one, values in zip(classes, given, strict=False):
+        yield partial(one, *values), tables.ALF, ""
+    given = tables.WITH_ASYMMETRIC.get(dataset, ())
+    for one, (alpha, beta, *values) in zip(classes, given, strict=False):
+        yield _sum(nce, one(*values), alpha, beta), tables.ALF, ""
+    if (dataset, kind) in tables.SPARSE:
+        values, epochs, growth = tables.SPARSE[dataset, kind]
+        note = f"Every {epochs} epochs `weight` is multiplied by {growth}."
+        note = note.replace("Every 1 epochs", "After each epoch")
+        yield partial(SparseRegularized, *values), tables.LNL_SR, note
+    if dataset.startswith("cifar"):
+        note = "`beta` is 0 for 10 epochs and rises to 2 over the next 30."
+        yield partial(ConfidenceRegularized, 2.0), tables.CORES, note
+    pi = tables.JENSEN_SHANNON.get((dataset, kind), {}).get(rate)
     if pi is not None:
-        yield functools.partial(JensenShannon, pi), _JS, ""
-    if dataset in _ACTIVE_NEGATIVE:
-        alpha, beta, source, weight = _ACTIVE_NEGATIVE[dataset]
+        yield partial(JensenShannon, pi), tables.JS, ""
+    if dataset in tables.ACTIVE_NEGATIVE:
+        alpha, beta, source, weight = tables.ACTIVE_NEGATIVE[dataset]
         for one in (ActiveNegativeCrossEntropy, ActiveNegativeFocal):
             if (dataset, one) != ("webvision", ActiveNegativeFocal):
-                yield functools.partial(one, alpha, beta), source, _penalty(weight)
-    if dataset in _JOINT:
-        alpha, beta, a, weight = _JOINT[dataset]
+                yield partial(one, alpha, beta), source, _penalty(weight)
+    by_rate = tables.EPSILON.get((dataset, kind), {})
+    if values := by_rate.get(rate, by_rate.get(None)):
+        m, alpha, beta = values
+        epsilon = EpsilonSoftmaxCrossEntropy(m)
+        yield _sum(epsilon, absolute, alpha, beta), tables.EPS, ""
+    if dataset in tables.JOINT:
+        alpha, beta, a, weight = tables.JOINT[dataset]
         for gamma in (0.0, 0.5):
-            make = functools.partial(JointAsymmetric, alpha, beta, a, gamma)
-            yield make, _JAL, _penalty(weight)
+            make = partial(JointAsymmetric, alpha, beta, a, gamma)
+            yield make, tables.JAL, _penalty(weight)
+    for make in _compared(dataset):
+        source = tables.EPS if dataset == "mnist" else tables.JAL
+        yield make, source, "From a later comparison, not the loss' own authors."
+
+
+def _compared(dataset):
+    """What authors of later losses took for those that they compared."""
+    partial, nce = functools.partial, NormalizedCrossEntropy()
+    yield partial(LabelDistributionallyRobust, 0.1, tables.ROBUST[dataset])
+    if dataset not in _REAL:
+        return
+    if dataset == "clothing1m":
+        yield partial(GeneralizedCrossEntropy, 0.6)
+        yield partial(SymmetricCrossEntropy, 10, 1)
+        yield _sum(nce, ReverseCrossEntropy(), 10, 1)
+        yield partial(ActiveNegativeCrossEntropy, 5, 0.1)
+        yield partial(ActiveNegativeFocal, 5, 0.1)
+    else:
+        yield partial(ActiveNegativeFocal, 20, 1)
+    yield partial(AsymmetricGeneralizedCrossEntropy, 1e-5, 0.5)
+    yield _sum(nce, AsymmetricGeneralizedCrossEntropy(2.5, 3), 50, 0.1)
 
 
 def _sum(active, passive, alpha, beta):
