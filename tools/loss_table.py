@@ -189,7 +189,7 @@ TABLES = {
                 "",
             ),
             "Baikal": (
-                "nothing: the first evolved loss, a regulariser",
+                "nothing: an early evolved loss, a regulariser",
                 "https://arxiv.org/abs/1905.11528",
             ),
         },

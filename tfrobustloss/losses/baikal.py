@@ -18,7 +18,7 @@ def baikal(y_true, y_pred, from_logits=False):
 
     `-log(p)` of every class pushes the prediction away from certainty, which
     regularises. `1 / p` grows fast for labels that the model doubts: not a loss for
-    wrong labels, but the first one that was evolved. In `1 / p`, a `p` below 1e-7
+    wrong labels, but an early one that was evolved. In `1 / p`, a `p` below 1e-7
     counts as that, and keeps its gradient.
 
     Args:

@@ -16,10 +16,11 @@ def active_passive(y_true, y_pred, active, passive, alpha=1.0, beta=1.0):
 
         loss = alpha * active + beta * passive
 
-    An active loss looks at the label's probability alone (`NormalizedCrossEntropy`,
-    `NormalizedFocal`); a passive one also pushes down the others
-    (`ReverseCrossEntropy`, `MeanAbsoluteError`). The sum of two symmetric losses is
-    symmetric. Published weights: `recommended`.
+    Written as a sum over classes, an active loss has a term for the label alone
+    (`NormalizedCrossEntropy`, `NormalizedFocal`: the other classes are in the
+    denominator); a passive one has terms for the other classes, whose probabilities
+    it lowers (`ReverseCrossEntropy`, `MeanAbsoluteError`). The sum of two symmetric
+    losses is symmetric. Published weights: `recommended`.
 
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,

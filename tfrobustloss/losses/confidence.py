@@ -57,7 +57,7 @@ def confidence_regularized(y_true, y_pred, beta=2.0, from_logits=False):
     The second part pushes the model to be sure of something, and takes from the loss
     what uniform wrong labels add. The authors raise `beta` from 0, at epoch 10, to
     its full value, at epoch 40: make it a `keras.Variable` and let a callback do so.
-    From epoch 30 they also drop the examples with `unhinged` above 0, which is a
+    After epoch 30 they also drop the examples with `unhinged` above 0, which is a
     weight of 0 for them, not a part of the loss.
 
     Args:

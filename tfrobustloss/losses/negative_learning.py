@@ -15,15 +15,16 @@ def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
 
         loss = -mean over classes other than the label of log(1 - p)
 
-    The authors draw one such class at random for each example and step (110 for
-    CIFAR-100); this is the mean over all draws, which is what random ones estimate.
+    The authors draw one such class at random for each example and step; this is the
+    mean over all draws, which is what a random one estimates. Of several draws (their
+    help names 110 for CIFAR-100) their code takes the sum: so many times this loss.
     With `complementary` the labels say themselves what an example is not:
 
         loss = -sum over classes of label * log(1 - p)
 
     With two classes both are cross-entropy, the latter of the other label. The
-    authors go on with the examples whose `p` exceeds 1 / classes alone, then with
-    cross-entropy for the sure ones: weights of 0 for the others, not parts of the
+    authors go on with the examples whose `p`, a mean over the last epochs, exceeds
+    1 / classes alone, then with cross-entropy for the sure ones: weights of 0 for the others, not parts of the
     loss. Their weights of classes are sample weights as well.
 
     Args:
@@ -46,7 +47,7 @@ def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
 
     Reference:
         Kim et al., "NLNL: Negative Learning for Noisy Labels", ICCV 2019. As in the
-        authors' code (main_NL.py, read), which keeps `1 - p` above 1e-5.
+        authors' code (main_NL.py and args.py, read), which keeps `1 - p` above 1e-5.
     """
     labels, prediction = decode(y_true, y_pred, from_logits)
     if from_logits:

@@ -111,8 +111,8 @@ def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=Fals
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
         y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
-        q: Float in [0, 1]. The authors take 0.7 alone, and 0.1 to 0.7 in
-            combinations.
+        q: Float in [0, 1]. The authors take 0.1 for MNIST and CIFAR-10 and 0.7 for
+            CIFAR-100, alone and in combinations.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
