@@ -32,6 +32,8 @@ ALLOWED = {
     "data.augment": ({"_limits"}, {"keras", "numpy"}),
     "data.datasets": ({"_limits"}, {"numpy", "tensorflow", "tensorflow_datasets"}),
     "data.pipelines": ({"_limits"}, {"numpy", "keras", "tensorflow"}),
+    "data._pipeline_augment": ({"_limits"}, {"keras", "tensorflow"}),
+    "data._pipeline_labels": ({"_limits"}, {"numpy", "tensorflow"}),
     "data._pipeline_sources": ({"_limits"}, {"numpy", "tensorflow"}),
     "data._pipeline_devices": ({"_limits"}, {"tensorflow"}),
     "data._tensor_noise": (set(), {"tensorflow"}),
@@ -42,7 +44,7 @@ ALLOWED = {
         {"keras", "numpy"},
     ),
     "search": (
-        {"losses", "layers", "expressions", "_limits", "_backend", "_files"},
+        {"losses", "layers", "_limits", "_backend", "_files"},
         {"keras", "numpy", *FRAMEWORKS},
     ),
     "search._programs_tensorflow": (

@@ -173,6 +173,14 @@ def test_every_loss_takes_mixed_labels():
         assert np.isfinite(numpy(value)), loss_class
 
 
+def test_a_recipe_of_one_step_or_of_recipes():
+    step = augment.Affine(shift=0.1)
+    assert augment.Recipe(step).steps == (step,)
+    erasing = augment.random_erasing()
+    both = augment.Recipe([augment.Recipe([step]), erasing])
+    assert both.steps == (step, *erasing.steps)
+
+
 def test_erasing_takes_its_share():
     images = np.full((200, 32, 32, 1), 100.0, "float32")
     erased = numpy(augment.random_erasing(0.5, area=(0.25, 0.25))(images, seed=0))
@@ -222,6 +230,14 @@ def test_the_settings_of_the_adma_paper():
         (lambda: augment.mixup(1), ValueError, "num_classes=1"),
         (lambda: augment.cutmix(3, alpha=2), ValueError, "alpha=2"),
         (lambda: augment.Recipe([3]), TypeError, "steps=3"),
+        (lambda: augment.Recipe(3), TypeError, "steps=3"),
+        (lambda: augment.Recipe([augment.Affine]), TypeError, r"`Affine\(\.\.\.\)`"),
+        (lambda: augment.Recipe([run]), TypeError, "augment=function"),
+        (
+            lambda: augment.Recipe([keras.layers.RandomFlip()]),
+            TypeError,
+            r"`ImageLayer\(layer\)`",
+        ),
         (lambda: augment.ImageLayer(3), TypeError, "layer=3"),
         (lambda: augment.mixup(3)(IMAGES), ValueError, "labels=None"),
         (

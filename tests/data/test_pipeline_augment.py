@@ -1,9 +1,11 @@
 """Augmentation in a pipeline: where its randomness comes from and what it may touch."""
 
+import keras
 import numpy as np
 import pytest
 
 from tests.data.pipeline_parts import CLEAN, NOISY, make, source
+from tfrobustloss.data import augment
 
 tf = pytest.importorskip("tensorflow")
 
@@ -93,9 +95,38 @@ def test_a_recipe_that_mixes_labels_needs_rows():
         make(source("arrays"), augment=Blend())
 
 
-def test_recipes_run_on_tensorflow_only(monkeypatch):
-    import keras
+def test_a_step_alone_is_a_recipe():
+    options = dict(shuffle=False, batch_size=300)
+    step = augment.Affine(shift=0.3)
+    one, two = (
+        next(make(source("arrays"), augment=each, **options).as_numpy_iterator())
+        for each in (step, augment.Recipe([step]))
+    )
+    np.testing.assert_array_equal(one[0], two[0])
+    assert one[0].dtype == np.float32
 
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (augment.adma, r"Call it first: `adma\(\.\.\.\)`"),
+        (augment.rand_augment, r"Call it first: `rand_augment\("),
+        (augment.Affine, r"Call it first: `Affine\("),
+        (keras.layers.RandomFlip(), r"ImageLayer\(layer\)"),
+        (augment.Augmentation(augment.adma("mnist")), "the recipe that is in"),
+        (lambda images: images, "It must take three arguments"),
+        (
+            lambda images, labels, seed: images,
+            "`augment.images, labels, seed.`.*Tensor",
+        ),
+    ],
+)
+def test_what_cannot_augment_is_refused(wrong, match):
+    with pytest.raises(TypeError, match=f"^pipeline: .*{match}"):
+        make(source("arrays"), augment=wrong)
+
+
+def test_recipes_run_on_tensorflow_only(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match=r"augment.*Flip.*augment\.attach"):
         make(source("arrays"), augment=Flip())

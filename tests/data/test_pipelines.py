@@ -226,6 +226,8 @@ def test_fits_a_model():
         (dict(device="npu"), ValueError, "`device`.*device='npu'"),
         (dict(augment=3), TypeError, "`augment`.*augment=3"),
         (dict(noisy_labels=CLEAN), ValueError, "`noisy_labels`.*None where"),
+        (dict(keep_clean="no"), TypeError, "`keep_clean`.*keep_clean='no'"),
+        (dict(shuffle="no"), TypeError, "`shuffle`.*shuffle='no'"),
     ],
 )
 def test_parameters_are_checked(change, kind, match):
@@ -271,6 +273,69 @@ def test_labels_of_another_form_get_a_way_out(labels, match):
 def test_labels_must_be_classes():
     with pytest.raises(ValueError, match=r"`labels\[0\]`.*=10"):
         make((IMAGES, CLEAN * 0 + 10))
-    wrong = tf.data.Dataset.from_tensor_slices((IMAGES, CLEAN + 10))
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        list(make(wrong))
+
+
+@pytest.mark.parametrize("matrix", [None, MATRIX])
+@pytest.mark.parametrize("labels", ["sparse", "one_hot"])
+@pytest.mark.parametrize(("wrong", "dtype"), [(10, "int64"), (-1, "int8"), (255, "u1")])
+def test_labels_of_a_stream_must_be_classes(matrix, labels, wrong, dtype):
+    ids = CLEAN.astype(dtype)
+    ids[[70, 71]] = wrong
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, ids))
+    batches = make(dataset, transition_matrix=matrix, labels=labels, shuffle=False)
+    text = rf"`labels` must be an integer in \[0, 9\]. Received: labels=\[{wrong}"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        list(batches)
+    next(iter(batches))  # the batch before them is sound
+
+
+@pytest.mark.parametrize("labels", ["sparse", "one_hot"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64"])
+def test_labels_of_a_stream_may_be_of_any_integer_type(dtype, labels):
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, CLEAN.astype(dtype)))
+    batches = make(dataset, shuffle=False, batch_size=300, labels=labels)
+    _, received = next(batches.as_numpy_iterator())
+    if labels == "one_hot":
+        received = received.argmax(axis=1).astype(dtype)
+    assert received.dtype == dtype
+    np.testing.assert_array_equal(received, NOISY)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_noisy_labels_must_fit_into_the_type(stream):
+    source = IMAGES, CLEAN.astype("uint8")
+    if stream:
+        source = tf.data.Dataset.from_tensor_slices(source)
+    options = dict(num_classes=300, transition_matrix=None)
+    with pytest.raises(ValueError, match=r"`labels.dtype`.*class 299.*'uint8'"):
+        make(source, noisy_labels=CLEAN + 280, **options)
+    assert everything(make(source, **options))  # no noise
+
+
+@pytest.mark.parametrize("length", [len(CLEAN) - 1, len(CLEAN) + 1])
+def test_noisy_labels_of_a_stream_are_one_an_example(length):
+    ready = np.resize(NOISY, length)
+    with pytest.raises(ValueError, match=r"noisy_labels.shape.*\(300,\), one an ex"):
+        make(stream(), transition_matrix=None, noisy_labels=ready)
+
+
+def test_noisy_labels_of_a_stream_of_unknown_length():
+    dataset = stream().filter(lambda image, label: True)
+    options = dict(transition_matrix=None, shuffle=False)
+    assert everything(make(dataset, noisy_labels=NOISY, **options)) == EXPECTED
+    batches = make(dataset, noisy_labels=NOISY[:298], **options)
+    text = r"`len\(noisy_labels\)` must be above.*=298.* without one: \[298 299\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        list(batches)
+    # those that bring their index along may be a part
+    part = stream().enumerate().shard(3, 1)
+    found = everything(make(part, noisy_labels=NOISY, **options))
+    assert found == {i: EXPECTED[i] for i in range(1, 300, 3)}
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_whole_floats_are_whole_numbers(kind):
+    options = dict(num_classes=10.0, batch_size=64.0, seed=float(SEED), shuffle=7.0)
+    assert everything(make(source(kind), labels="sparse", **options)) == EXPECTED
+    rows = make(source(kind), labels="one_hot", **options)
+    assert rows.element_spec[1].shape[1:] == (10,)

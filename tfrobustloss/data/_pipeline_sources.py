@@ -1,6 +1,5 @@
 """Where a pipeline's examples come from: always with their index in the source."""
 
-
 from tfrobustloss import _limits
 from tfrobustloss.data._checks import class_ids, plain_array
 from tfrobustloss.data._image_files import ImageFiles
@@ -82,6 +81,14 @@ def from_stream(dataset, shuffle, batch_size, seed):
             buffer = min(count, _SHUFFLE_BUFFER) if count > 0 else _SHUFFLE_BUFFER
         dataset = dataset.shuffle(buffer, seed=seed)
     return dataset.batch(batch_size)
+
+
+def count_examples(dataset):
+    """Number of examples of a `tf.data.Dataset` that counts from 0, else None."""
+    if _has_index(dataset.element_spec):
+        return None
+    count = int(dataset.cardinality())
+    return None if count < 0 else count  # negative: endless, or not known
 
 
 def _has_index(spec):

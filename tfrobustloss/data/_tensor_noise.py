@@ -37,9 +37,11 @@ def noisy_classes(labels, indices, thresholds, seed):
     """
     import tensorflow as tf
 
-    rows = tf.gather(tf.constant(thresholds, tf.float64), labels)
+    # wide first: narrow integers can neither index nor be summed
+    rows = tf.gather(tf.constant(thresholds, tf.float64), tf.cast(labels, tf.int64))
     passed = rows <= uniform_draws(indices, seed)[..., tf.newaxis]
-    return tf.reduce_sum(tf.cast(passed, labels.dtype), axis=-1)
+    classes = tf.reduce_sum(tf.cast(passed, tf.int64), axis=-1)
+    return tf.cast(classes, labels.dtype)
 
 
 def _mix(bits):

@@ -1,13 +1,15 @@
 """Batches for `model.fit` whose wrong labels stay the same in every epoch."""
 
-import keras
 import numpy as np
 
 from tfrobustloss import _limits
-from tfrobustloss.data import _pipeline_devices, _pipeline_sources, _tensor_noise, noise
-from tfrobustloss.data._checks import class_ids, stochastic_matrix
+from tfrobustloss.data import (
+    _pipeline_augment,
+    _pipeline_devices,
+    _pipeline_labels,
+    _pipeline_sources,
+)
 from tfrobustloss.data._draws import SEED, stream_seed
-from tfrobustloss.data._image_dataset import ImageDataset
 from tfrobustloss.data.datasets import load
 
 _OWNER = "pipeline"
@@ -64,10 +66,11 @@ def pipeline(
         noisy_labels: Ready noisy class ids in the source's order, shape
             `(examples,)`, in place of a matrix: from `noise.instance_dependent` or
             `load_human_labels`.
-        augment: A recipe of `data.augment`, or a function `(images, labels, seed)` of
-            a batch that returns `(images, labels)`; `seed` is a pair of integers,
-            another one in every batch and every epoch. Recipes that mix labels need
-            `labels="one_hot"`. Recipes that XLA can compile are compiled.
+        augment: A recipe of `data.augment` or a step of one, or a function
+            `(images, labels, seed)` of a batch that returns `(images, labels)`; `seed`
+            is a pair of integers, another one in every batch and every epoch. Recipes
+            that mix labels need `labels="one_hot"`. Recipes that XLA can compile are
+            compiled.
         batch_size: Int >= 1; the last batch may be smaller.
         shuffle: Whether to shuffle anew each epoch. Of a `tf.data.Dataset`, at most
             10,000 examples wait in memory; a number sets how many.
@@ -85,11 +88,13 @@ def pipeline(
         `tf.data.Dataset`; images have the source's type unless `augment` changes it.
 
     Raises:
-        TypeError: `dataset` or `augment` is of no such kind.
+        TypeError: `dataset`, `augment` or a flag is of no such kind.
         ValueError: A parameter is out of its range, labels and images differ in
-            number, or labels are not class ids.
+            number, or labels are not class ids. What a `tf.data.Dataset` holds is
+            seen when it is read: TensorFlow's `InvalidArgumentError` then says so.
 
     Example:
+        >>> from tfrobustloss.data import noise
         >>> images, clean = np.zeros((6, 2, 2, 1)), np.arange(6) % 3
         >>> matrix = noise.symmetric(3, 0.5)
         >>> batches = pipeline(
@@ -106,48 +111,49 @@ def pipeline(
     _limits.check(
         _OWNER, _LIMITS, num_classes=num_classes, batch_size=batch_size, seed=seed
     )
-    seed = int(seed)
-    _check_choices(labels, shuffle, transition_matrix, noisy_labels)
-    _check_augment(augment, labels)
-    if transition_matrix is not None:
-        transition_matrix = _matrix(transition_matrix, num_classes)
+    num_classes, batch_size, seed = int(num_classes), int(batch_size), int(seed)
+    _limits.check_choice(_OWNER, "labels", labels, _FORMATS)
+    _limits.check_flag(_OWNER, "keep_clean", keep_clean)
+    shuffle = _check_shuffle(shuffle)
+    _check_one_noise(transition_matrix, noisy_labels)
+    augment = _pipeline_augment.prepare(augment, labels)
+    transition_matrix = _pipeline_labels.check_matrix(transition_matrix, num_classes)
     device = _pipeline_devices.resolve(device)
     if isinstance(dataset, str):
         dataset = load(dataset, split, data_dir)
     order = stream_seed(seed, _ORDER) >> 1  # TensorFlow's seeds are signed
     feed = (shuffle, batch_size, order)
+    told = (transition_matrix, noisy_labels, num_classes, seed)
     with tf.device("/cpu:0"):
         if isinstance(dataset, tf.data.Dataset):
-            batches = _pipeline_sources.from_stream(dataset, *feed).map(
-                _stream_noise(transition_matrix, noisy_labels, num_classes, seed),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
+            batches = _pipeline_sources.from_stream(dataset, *feed)
+            count = _pipeline_sources.count_examples(dataset)
+            with_noise = _pipeline_labels.stream_noise(*told, count)
+            batches = batches.map(with_noise, num_parallel_calls=tf.data.AUTOTUNE)
         else:
-            images, *both = _arrays(
-                dataset, transition_matrix, noisy_labels, num_classes, seed
-            )
+            images, *both = _pipeline_labels.from_arrays(dataset, *told)
             wanted = both if keep_clean else both[:1]
             batches = _pipeline_sources.from_arrays(images, wanted, *feed)
         width = num_classes if labels == "one_hot" else None
         if width or len(batches.element_spec) > 2 + keep_clean:
-            formatted = _formatted(width, keep_clean)
-            batches = batches.map(formatted, num_parallel_calls=tf.data.AUTOTUNE)
+            in_format = _pipeline_labels.formatted(width, keep_clean)
+            batches = batches.map(in_format, num_parallel_calls=tf.data.AUTOTUNE)
         options = tf.data.Options()
         # sharding by files would count the examples of each file from 0
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
         batches = batches.with_options(options)
-        return _run(batches, augment, keep_clean, seed, device)
+        return _run(batches, augment, seed, device)
 
 
-def _run(batches, augment, keep_clean, seed, device):
+def _run(batches, augment, seed, device):
     """Augmentation on its device, or none, and one batch ahead."""
     import tensorflow as tf
 
     step = None
     if augment is not None:
-        step = _augmentation(augment, keep_clean)
+        step = _pipeline_augment.step(augment)
         seeds = tf.data.Dataset.random(
             seed=stream_seed(seed, _AUGMENTATION) >> 1, rerandomize_each_iteration=True
         )
@@ -159,133 +165,17 @@ def _run(batches, augment, keep_clean, seed, device):
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _arrays(dataset, matrix, noisy_labels, num_classes, seed):
-    """Images, noisy and clean labels of a source that is in memory."""
-    if isinstance(dataset, ImageDataset):
-        dataset = (dataset.images, dataset.labels)
-    if not isinstance(dataset, tuple | list) or len(dataset) != 2:
-        constraint = "(images, labels), a tf.data.Dataset or a name for `data.load`"
-        kind = type(dataset).__name__
-        raise TypeError(_limits.error(_OWNER, "dataset", constraint, kind))
-    images, clean = _pipeline_sources.array_pair(*dataset)
-    clean = class_ids(_OWNER, "labels", clean, num_classes)
-    if matrix is not None:
-        return images, noise.corrupt(clean, matrix, seed), clean
-    if noisy_labels is None:
-        return images, clean, clean
-    noisy = class_ids(_OWNER, "noisy_labels", noisy_labels, num_classes).reshape(-1)
-    if len(noisy) != len(clean):
-        constraint = f"({len(clean)},), one an example"
-        shape = noisy.shape
-        raise ValueError(_limits.error(_OWNER, "noisy_labels.shape", constraint, shape))
-    return images, noisy.astype(clean.dtype), clean
+def _check_shuffle(shuffle):
+    """True or False, or the number of examples to shuffle among."""
+    if isinstance(shuffle, bool | np.bool_):
+        return bool(shuffle)
+    limit = {"shuffle": _limits.Range(low=1, integer=True)}
+    _limits.check(_OWNER, limit, shuffle=shuffle)
+    return int(shuffle)
 
 
-def _stream_noise(matrix, noisy_labels, num_classes, seed):
-    """The function that gives a batch of a stream its noisy labels."""
-    import tensorflow as tf
-
-    thresholds = table = None
-    if matrix is not None:
-        thresholds = noise.class_thresholds(matrix)
-    elif noisy_labels is not None:
-        ids = class_ids(_OWNER, "noisy_labels", noisy_labels, num_classes)
-        table = tf.constant(ids.reshape(-1))
-
-    @tf.autograph.experimental.do_not_convert
-    def with_noise(indices, images, clean):
-        noisy = clean
-        if thresholds is not None:
-            noisy = _tensor_noise.noisy_classes(clean, indices, thresholds, seed)
-        elif table is not None:
-            noisy = tf.cast(tf.gather(table, indices), clean.dtype)
-        return images, noisy, clean
-
-    return with_noise
-
-
-def _formatted(num_classes, keep_clean):
-    """The function that puts labels into their format and drops what is not wanted."""
-    import tensorflow as tf
-
-    def rows(ids):
-        return ids if num_classes is None else tf.one_hot(ids, num_classes)
-
-    @tf.autograph.experimental.do_not_convert
-    def formatted(images, noisy, *clean):
-        wanted = (noisy, *clean) if keep_clean else (noisy,)
-        return images, *(rows(each) for each in wanted)
-
-    return formatted
-
-
-def _augmentation(augment, keep_clean):
-    """The function that augments a batch by its random number."""
-    import tensorflow as tf
-
-    mixes = getattr(augment, "mixes_labels", False)
-    takes_jit = getattr(augment, "supports_jit", False)
-
-    @tf.function(jit_compile=takes_jit or None, autograph=False)
-    def augmented(images, labels, seed):
-        if _is_recipe(augment) and not mixes:
-            return (augment(images, seed=seed), *labels)
-        mixed, noisy = augment(images, labels[0], seed)
-        if not mixes:
-            return (mixed, noisy, *labels[1:])
-        # the same seed mixes the clean labels in the same way
-        return (mixed, noisy, *(augment(images, each, seed)[1] for each in labels[1:]))
-
-    @tf.autograph.experimental.do_not_convert
-    def step(batch, number):
-        images, *labels = batch
-        return augmented(images, tuple(labels), tf.bitcast(number, tf.int32))
-
-    return step
-
-
-def _matrix(matrix, num_classes):
-    matrix = stochastic_matrix(_OWNER, "transition_matrix", matrix)
-    if len(matrix) != num_classes:
-        constraint = f"({num_classes}, {num_classes}), as `num_classes` says"
-        name = "transition_matrix.shape"
-        raise ValueError(_limits.error(_OWNER, name, constraint, matrix.shape))
-    return matrix
-
-
-def _check_choices(labels, shuffle, matrix, noisy_labels):
-    if labels not in _FORMATS:
-        constraint = "'sparse' or 'one_hot'"
-        raise ValueError(_limits.error(_OWNER, "labels", constraint, labels))
-    if not isinstance(shuffle, bool):
-        limit = {"shuffle": _limits.Range(low=1, integer=True)}
-        _limits.check(_OWNER, limit, shuffle=shuffle)
+def _check_one_noise(matrix, noisy_labels):
     if matrix is not None and noisy_labels is not None:
         constraint = "None where a `transition_matrix` is given"
         shape = np.shape(noisy_labels)
         raise ValueError(_limits.error(_OWNER, "noisy_labels", constraint, shape))
-
-
-def _is_recipe(augment):
-    """Whether it says of itself what a recipe says; plain functions do not."""
-    return hasattr(augment, "mixes_labels")
-
-
-def _check_augment(augment, labels):
-    if augment is None:
-        return
-    if not callable(augment):
-        constraint = "a recipe of `data.augment` or another function of a batch"
-        raise TypeError(_limits.error(_OWNER, "augment", constraint, augment))
-    if not _is_recipe(augment):
-        return
-    if augment.mixes_labels and labels != "one_hot":
-        constraint = "'one_hot' for a recipe that mixes labels"
-        raise ValueError(_limits.error(_OWNER, "labels", constraint, labels))
-    if keras.backend.backend() != "tensorflow":
-        backend = keras.backend.backend()
-        constraint = "None on a Keras backend other than TensorFlow"
-        hint = f"Keras runs on {backend}: use `augment.attach(model, recipe)`."
-        raise ValueError(
-            _limits.error(_OWNER, "augment", constraint, type(augment).__name__, hint)
-        )

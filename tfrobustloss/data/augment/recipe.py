@@ -1,5 +1,7 @@
 """What a recipe is: steps that a batch goes through, all from one seed."""
 
+from collections.abc import Iterable
+
 import keras
 from keras import ops
 
@@ -16,10 +18,11 @@ class Recipe:
     add up: `adma("cifar10") + random_erasing()`.
 
     Args:
-        steps: Sequence of steps: `Affine`, `ImageLayer`, `MixUp`, `CutMix`.
+        steps: Sequence of steps, `Affine`, `ImageLayer`, `MixUp`, `CutMix`, or one of
+            them. A recipe among them stands for its own steps.
 
     Raises:
-        TypeError: A step is not callable.
+        TypeError: There is something else among the steps.
 
     Example:
         >>> from tfrobustloss.data import augment
@@ -30,11 +33,19 @@ class Recipe:
     """
 
     def __init__(self, steps):
-        self.steps = tuple(steps)
-        for step in self.steps:
-            if not callable(step):
-                constraint = "a step, such as `Affine(...)`"
-                raise TypeError(_limits.error("Recipe", "steps", constraint, step))
+        found = []
+        for step in steps if isinstance(steps, Iterable) else (steps,):
+            if isinstance(step, Recipe):
+                found += step.steps
+                continue
+            hint = _way_out(step)
+            if hint is not None:
+                constraint = "steps, such as `Affine(...)`"
+                raise TypeError(
+                    _limits.error("Recipe", "steps", constraint, step, hint)
+                )
+            found.append(step)
+        self.steps = tuple(found)
 
     def __call__(self, images, labels=None, seed=None, training=True):
         """Augments a batch.
@@ -100,3 +111,17 @@ class Recipe:
     def from_config(cls, config):
         """The recipe of a `get_config`."""
         return cls(map(keras.saving.deserialize_keras_object, config["steps"]))
+
+
+def _way_out(step):
+    """What to do about something that is no step, None for a step."""
+    if isinstance(step, type):
+        return f"Make one of the class: `{step.__name__}(...)`."
+    if isinstance(step, keras.layers.Layer):
+        return "Wrap a layer of Keras: `ImageLayer(layer)`."
+    says = hasattr(step, "mixes_labels") and hasattr(step, "supports_jit")
+    if callable(step) and says:
+        return None
+    if callable(step):
+        return "A function goes into `data.pipeline(..., augment=function)`."
+    return ""
