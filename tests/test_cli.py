@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from tfrobustloss import _specs, cli
@@ -84,11 +85,12 @@ def test_terminal(rich_is_there, monkeypatch, capsys):
         (["--losses", "focal:gama=2"], "There are: gamma"),
         (["--losses", "focal:gamma=-1"], "`gamma`.*gamma=-1"),
         (["--dataset", "mnist", "--data-dir", "{folder}"], "download_and_prepare"),
-        (["--dataset", "../x"], "`name`"),
+        (["--dataset", "../x"], "`dataset`.*dataset='../x'"),
         (["--output", "{folder}/no/a.json"], "`output`.*folder that exists"),
         (["--output", "{folder}"], "`output` must be the path of a file"),
         (["--plot", "{folder}/no/a.png"], "`plot`.*folder that exists"),
-        (["--plot", "{folder}/a.xyz"], r"\.png.*a\.xyz"),
+        (["--plot", "{folder}/a.xyz"], r"`plot`.*\.png.*a\.xyz"),
+        (["--output", "{folder}/a.png", "--plot", "{folder}/a.png"], "`plot`.*--outp"),
         (["--epoch", "3"], "unrecognized arguments: --epoch"),
         (["--losses"], "argument --losses: expected one argument"),
         (["everything"], "unrecognized arguments: everything"),
@@ -190,6 +192,19 @@ def test_ctrl_c_before_training(tmp_path, monkeypatch, capsys):
     assert cli.main([*SHORT, *options]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
     assert os.listdir(tmp_path) == []
+
+
+def test_export_of_a_layer_that_nobody_knows(tmp_path, capsys):
+    class Own(keras.layers.Layer):
+        pass
+
+    file = str(tmp_path / "a.keras")
+    keras.Sequential([keras.Input((2,)), Own(), keras.layers.Dense(2)]).save(file)
+    assert cli.main(["export", file, str(tmp_path / "m")]) == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"tfrobustloss export: error: `MODEL.keras` must [^\n]+\n", err)
+    assert "'Own'" in err
+    assert len(err) < 400  # without the model's whole config
 
 
 def test_module_is_the_command():

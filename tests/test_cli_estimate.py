@@ -112,7 +112,9 @@ def test_own_features_on_a_terminal(arrays, rich_is_there, monkeypatch, capsys):
         (["--dataset", "mnist", "--data-dir", "{folder}"], "download_and_prepare"),
         (["--output", "{folder}/no/a.json"], "`output`.*folder that exists"),
         (["--csv", "{folder}"], "`csv` must be the path of a file"),
-        (["--plot", "{folder}/a.xyz"], r"\.png.*a\.xyz"),
+        (["--plot", "{folder}/a.xyz"], r"`plot`.*\.png.*a\.xyz"),
+        (["--output", "{folder}/a", "--csv", "{folder}/a"], "`csv`.*than --output"),
+        (["--labels", "{labels}", "--csv", "{labels}"], "`csv`.*than --labels"),
     ],
 )
 def test_mistakes_are_one_line(options, message, arrays, capsys):

@@ -10,6 +10,7 @@ import pytest
 
 from tfrobustloss import cli, plots, presets
 from tfrobustloss.cli import search as command
+from tfrobustloss.search import CmaSearch
 
 TINY = (
     "search --generations 2 --population-size 3 --seeds 1 --epochs 1 "
@@ -115,17 +116,22 @@ def test_terminal(rich_is_there, tmp_path, monkeypatch, capsys):
         (["--learning-rate", "fast"], "`learning_rate`.*a number.*'fast'"),
         (["--learning-rate", ","], "`learning_rate`"),
         (["--momentum", "1"], "`momentum`.*=1.0"),
-        (["--seeds", "0"], "`seeds_per_candidate`.*=0"),
+        (["--seeds", "0"], "`seeds`.* seeds=0"),
         (["--seed", "-1"], "`seed`.*=-1"),
         (["--train-size", "1352"], "`train_size`.*1352"),
         (["--validation-size", "2000"], "`validation_size`.*2000"),
         (["--model", "mlp9"], "`model`.*mlp2"),
         (["--noise", "symetric:0.6"], "search: error: `noise`.*symmetric"),
         (["--dataset", "mnist", "--data-dir", "{folder}"], "download_and_prepare"),
-        (["--dataset", ","], "`tasks`.*one or more"),
+        (["--dataset", ","], "`dataset`.*one or more"),
+        (["--dataset", "nosuch"], "`dataset`.*dataset='nosuch'"),
         (["--output", "{folder}/no/a.json"], "error: `output`.*folder that exists"),
         (["--journal", "{folder}/no/a.json"], "error: `journal`.*folder that exists"),
-        (["--plot", "{folder}/a.xyz"], r"\.png.*a\.xyz"),
+        (["--plot", "{folder}/a.xyz"], r"`plot`.*\.png.*plot=.*a\.xyz"),
+        (["--output", "{folder}/a.jsonl"], "`journal`.*another file than --outp"),
+        (["--journal", "a.json", "--output", "x/../a.json"], "`journal`.*--output"),
+        (["--output", "{folder}/a.png", "--plot", "{folder}/a.png"], "`plot`.*--outp"),
+        (["--journal", "a", "--output", "a.settings.json"], "`output`.*the settings"),
     ],
 )
 def test_mistakes_are_one_line(options, message, tmp_path, monkeypatch, capsys):
@@ -148,6 +154,23 @@ def test_a_file_that_is_no_journal(tmp_path, capsys):
     assert cli.main([*TINY, *_files(tmp_path)]) == 2
     assert "`journal`" in capsys.readouterr().err
     assert (tmp_path / "a.jsonl").read_text() == "my notes\n"
+
+
+def test_nothing_is_found_where_all_diverges(tmp_path, capsys):
+    options = ["--generations", "1", "--learning-rate", "1e30"]
+    assert cli.main([*TINY, *_files(tmp_path), *options]) == 2
+    out, err = capsys.readouterr()
+    assert "Found" not in out
+    assert "every training diverged. Received: learning_rates=[1e+30]" in err
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_a_journal_that_another_search_has_open(tmp_path, capsys):
+    held = CmaSearch([0.0], 1.0, journal=tmp_path / "a.jsonl")
+    assert cli.main([*TINY, *_files(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch("tfrobustloss search: error: `journal`.* no other .*\n", err)
+    held.close()
 
 
 def test_plot_of_generations_without_a_value():

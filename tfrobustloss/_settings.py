@@ -1,4 +1,4 @@
-"""What a comparison of losses is made of; free of Keras, so that help is quick."""
+"""What a comparison of losses is made of."""
 
 import dataclasses
 

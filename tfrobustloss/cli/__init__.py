@@ -1,13 +1,11 @@
 """The command `tfrobustloss`: one module a subcommand, each with its options.
 
 A subcommand's module has `add_parser(commands)`, and in its parser the default `run`,
-a function from parsed arguments to an exit code. It imports what needs Keras only
-when it runs.
+a function from parsed arguments to an exit code. It imports what takes long only when
+it runs; Keras itself is there before, as `import tfrobustloss` registers the losses.
 """
 
 import argparse
-import importlib
-import os
 import re
 import sys
 
@@ -15,6 +13,15 @@ from tfrobustloss.cli import compare, estimate, export, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 _WRONG_USE = 2
+# what errors call an option: the function's own name for it -> the command's
+_OPTIONS = {
+    "load.name": "dataset",
+    "plots.path": "plot",
+    "make_tasks.datasets": "dataset",
+    "make_tasks.architectures": "model",
+    "Task.architecture": "model",
+    "search.seeds_per_candidate": "seeds",
+}
 
 
 def main(argv=None):
@@ -40,7 +47,6 @@ def main(argv=None):
     export.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
-        _import_keras_quietly()
         return arguments.run(arguments)
     except (ValueError, ImportError, OSError) as error:
         return _fail(arguments.command, error)
@@ -56,29 +62,14 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_WRONG_USE, f"{self.prog}: error: {message}\n")
 
 
-def _import_keras_quietly():
-    """Imports Keras without the messages of TensorFlow that no setting silences.
-
-    They are written below Python, to the process' standard error. Python's own errors
-    are still raised.
-    """
-    # 3: at 2, a machine without a GPU still gets an error about it
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        shown = os.dup(2)
-    except OSError:  # standard error is closed: nothing to silence
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        importlib.import_module("tfrobustloss.comparison")
-    finally:
-        os.dup2(shown, 2)
-        os.close(shown)
-
-
 def _fail(command, error):
+    text = " ".join(str(error).split())
+    found = re.match(r"(\w+): `(\w+)`", text)
+    if found and (option := _OPTIONS.get(".".join(found.groups()))):
+        name = found[2]
+        text = text.replace(f"`{name}`", f"`{option}`")
+        text = text.replace(f" {name}=", f" {option}=")
     # an error that names the function it is from would puzzle here
-    text = re.sub(rf"^({command}: |[\w.]+: (?=`))", "", " ".join(str(error).split()))
+    text = re.sub(rf"^({command}: |[\w.]+: (?=`))", "", text)
     print(f"tfrobustloss {command}: error: {text}", file=sys.stderr)
     return _WRONG_USE

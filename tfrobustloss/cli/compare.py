@@ -3,6 +3,7 @@
 import dataclasses
 
 from tfrobustloss._settings import Settings
+from tfrobustloss.cli import _options
 
 _FIELDS = [field.name for field in dataclasses.fields(Settings)]
 
@@ -20,12 +21,10 @@ def add_parser(commands):
     )
     defaults = Settings()
 
-    def option(name, text, default=None, **options):
-        if default is None:
-            default = getattr(defaults, name, None)
-        shown = "" if default is None else f" (default: {default})"
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, default=default, help=text + shown, **options)
+    add = _options.adder(parser)
+
+    def option(name, text, **options):
+        add(name, getattr(defaults, name, None), text, **options)
 
     option("dataset", "digits, mnist, kmnist_10k, cifar10 or another image set of TFDS")
     option("data_dir", "folder of prepared TFDS data", metavar="DIR")
@@ -60,15 +59,12 @@ def run(arguments):
     Returns:
         Exit code: 0, or 130 after Ctrl-C.
     """
-    from tfrobustloss import _files, comparison, plots
+    from tfrobustloss import comparison
     from tfrobustloss.cli import _report
 
     settings = Settings(**{name: getattr(arguments, name) for name in _FIELDS})
-    if arguments.output is not None:
-        _files.check_writable("compare", "output", arguments.output)
-    if arguments.plot is not None:
-        _files.check_writable("compare", "plot", arguments.plot)
-        plots.check_format(arguments.plot)
+    outputs = {"output": arguments.output, "plot": arguments.plot}
+    _options.check_outputs("compare", outputs)
     prepared = comparison.Comparison(settings)
     print(_report.introduction(prepared.record), flush=True)
     try:

@@ -1,5 +1,7 @@
 """`tfrobustloss estimate`: how wrong labels are, and which losses suit them."""
 
+from tfrobustloss.cli import _options
+
 
 def add_parser(commands):
     """Adds the subcommand and its options to the subparsers `commands`."""
@@ -14,11 +16,7 @@ def add_parser(commands):
         allow_abbrev=False,
     )
 
-    def option(name, default, text, **options):
-        shown = "" if default is None else f" (default: {default})"
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, default=default, help=text + shown, **options)
-
+    option = _options.adder(parser)
     count = {"type": int, "metavar": "N"}
     array = {"metavar": "FILE.npy"}
     option("labels", None, "class ids or one-hot rows, some of them wrong", **array)
@@ -59,11 +57,10 @@ def run(arguments):
     from tfrobustloss import _files, cross_validation, data, plots
     from tfrobustloss.cli import _estimate_data, _estimate_report
 
-    for name in ("output", "csv", "plot"):
-        if getattr(arguments, name) is not None:
-            _files.check_writable("estimate", name, getattr(arguments, name))
-    if arguments.plot is not None:
-        plots.check_format(arguments.plot)
+    written = {name: getattr(arguments, name) for name in ("output", "csv", "plot")}
+    inputs = ("labels", "probabilities", "features")
+    read = [(f"--{name}", getattr(arguments, name)) for name in inputs]
+    _options.check_outputs("estimate", written, read)
     options = {"resamples": arguments.resamples, "seed": arguments.seed}
     options["top"] = arguments.top
     data.estimate.check_options("estimate", arguments.method, **options)

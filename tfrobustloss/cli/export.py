@@ -76,7 +76,15 @@ def _load(path):
     with warnings.catch_warnings():
         text = "(?s).*Skipping variable loading for optimizer"
         warnings.filterwarnings("ignore", text)
-        return keras.saving.load_model(path)
+        try:
+            return keras.saving.load_model(path)
+        except TypeError as error:  # a class of the user's; it has the whole config
+            reason = str(error).rpartition("Exception encountered: ")[2]
+            reason = reason.partition(". ")[0].split("\n")[0].removesuffix(".")
+            constraint = "a model of layers and losses that are known here"
+            hint = f"{reason}. Import your own and call serving.export in Python."
+            error = _error("MODEL.keras", constraint, path, hint)
+            raise ValueError(error) from None
 
 
 def _class_names(text):
@@ -101,10 +109,10 @@ def _rescaling(text):
     return keras.layers.Rescaling(scale)
 
 
-def _error(name, constraint, value):
+def _error(name, constraint, value, hint=""):
     from tfrobustloss import _limits
 
-    return _limits.error("export", name, constraint, value)
+    return _limits.error("export", name, constraint, value, hint)
 
 
 def _report(version):

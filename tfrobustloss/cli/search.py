@@ -2,6 +2,8 @@
 
 import os
 
+from tfrobustloss.cli import _options
+
 _RATE_FACTORS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
 _CHOOSING_SEEDS = range(600_000, 600_003)
 _TEST_SEEDS = range(700_000, 700_005)
@@ -20,11 +22,7 @@ def add_parser(commands):
         allow_abbrev=False,
     )
 
-    def option(name, default, text, **options):
-        shown = "" if default is None else f" (default: {default})"
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, default=default, help=text + shown, **options)
-
+    option = _options.adder(parser)
     count = {"type": int, "metavar": "N"}
     option("dataset", "digits", "digits or image sets of TFDS, comma-separated")
     option("data_dir", None, "folder of prepared TFDS data", metavar="DIR")
@@ -76,15 +74,18 @@ def run(arguments):
     """
     from tfrobustloss import _files, plots
     from tfrobustloss.cli import _search_report
-    from tfrobustloss.search import _roles
+    from tfrobustloss.search import _journal, _provenance, _roles
 
     output, journal = _paths(arguments)
-    for name, path in (("output", output), ("plot", arguments.plot)):
-        if path is not None:
-            _files.check_writable("search", name, path)
-    if arguments.plot is not None:
-        plots.check_format(arguments.plot)
-    search = _prepare(arguments, journal)
+    _options.check_outputs(
+        "search",
+        {"output": output, "journal": journal, "plot": arguments.plot},
+        [("the settings of the journal", _provenance.settings_path(journal))],
+    )
+    try:
+        search = _prepare(arguments, journal)
+    except _journal.InUse as error:
+        raise ValueError(str(error)) from None
     if _roles.role() == "worker":
         search.run()
         print("The search is over; the chief has what was found.")

@@ -21,7 +21,7 @@ class Fitness:
 
     def __init__(self, tasks, form, learning_rates, noise_seeds, **training):
         self.form = form
-        self._rates = learning_rates
+        self.learning_rates = learning_rates
         self._tasks = tasks
         self._trainers = [
             Trainer(
@@ -74,13 +74,13 @@ class Fitness:
         """
         trainer = self._trainers[0]
         together = trainer.group_size > 1  # on an accelerator
-        if together or len(self._trainers) * len(self._rates) == 1:
+        if together or len(self._trainers) * len(self.learning_rates) == 1:
             return num_vectors
         return max(1, math.ceil(trainer.num_threads / num_seeds))
 
     def _score_chunk(self, numbered, seeds, draw, enter):
         sums = {index: [] for index, _ in numbered}
-        expected = len(self._trainers) * len(self._rates) * len(seeds)
+        expected = len(self._trainers) * len(self.learning_rates) * len(seeds)
 
         def on_scores(row, scores):
             index = numbered[row % len(numbered)][0]
@@ -91,8 +91,8 @@ class Fitness:
                 # summed in one order, whatever the order in which they came
                 enter(index, math.fsum(sums[index]) / expected)
 
-        rates = [rate for rate in self._rates for _ in numbered]
+        rates = [rate for rate in self.learning_rates for _ in numbered]
         for task, trainer in zip(self._tasks, self._trainers, strict=True):
             vectors = [[*vector, task.draw(draw)] for _, vector in numbered]
-            vectors *= len(self._rates)
+            vectors *= len(self.learning_rates)
             trainer.score_many(vectors, seeds, rates, on_scores)

@@ -21,6 +21,9 @@ def choose(fitness, mean, told, first_draw, seeds):
 
     Returns:
         Dict, as `TaylorLossSearch.best` says.
+
+    Raises:
+        ValueError: All of these trainings diverged.
     """
     finite = (record for record in told if math.isfinite(record.value))
     # of equally good candidates the latest, from the narrowest distribution
@@ -33,6 +36,12 @@ def choose(fitness, mean, told, first_draw, seeds):
             for index, seed in enumerate(seeds)
         ]
     )
+    if np.isnan(accuracy).all():
+        raise ValueError(
+            "search: there is no best loss, as every training diverged. Received: "
+            f"learning_rates={fitness.learning_rates}. Begin anew with smaller "
+            "learning rates, or with a smaller `sigma0`, and another journal."
+        )
     accuracy[np.isnan(accuracy)] = 0.0  # diverged with that seed
     means = accuracy.mean(axis=0)
     chosen = int(means.argmax())

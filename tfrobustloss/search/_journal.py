@@ -23,6 +23,10 @@ _CHECKSUM = b',"crc":"'
 _open_journals = weakref.WeakSet()
 
 
+class InUse(RuntimeError):
+    """Another search, here or in another process, has the journal open."""
+
+
 class Journal:
     """A file of entries, the first of them the header, open for one search alone.
 
@@ -33,7 +37,7 @@ class Journal:
         path: Path of the file; it is made if it is not there.
 
     Raises:
-        RuntimeError: Another search, here or in another process, has it open.
+        InUse: Another search, here or in another process, has it open.
         ValueError: No file can be written there, or the file is something else.
     """
 
@@ -81,6 +85,13 @@ class Journal:
         if intact and not intact.endswith(b"\n"):  # all a kill took was the line's end
             self._write(b"\n")
         self._content = None
+
+    def forget_untold(self):
+        """Empties the file if it has a header and no entry; returns if it is empty."""
+        if self._size and self._ends and self._ends[0] == self._size:
+            os.ftruncate(self._descriptor, 0)
+            self._size, self.entries, self._ends, self._content = 0, [], [], b""
+        return not self._size
 
     def append(self, entry):
         """Writes one entry; it is on disk when this returns.
@@ -179,9 +190,8 @@ def _lock(descriptor, path):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         hint = "Close the other search, or give this one a journal of its own."
-        raise RuntimeError(
-            _error("a file that no other search has open", path, hint)
-        ) from None
+        text = _error("a file that no other search has open", path, hint)
+        raise InUse(text) from None
     except OSError as problem:
         warnings.warn(
             f"{path}: cannot be locked here ({problem.strerror}); see to it that "

@@ -1,11 +1,13 @@
 """The settings beside a journal, and the preset of what a search found."""
 
+import contextlib
 import datetime
 import hashlib
 import json
 import os
 
 from tfrobustloss import _environment, _files, _limits, presets
+from tfrobustloss.search import _journal
 from tfrobustloss.search.cma import CmaSearch
 
 
@@ -17,20 +19,23 @@ def settings_path(journal):
 def check_or_write_settings(journal, settings):
     """Keeps the settings of a new journal; raises if an old one had others.
 
+    A journal in which no candidate has a value is new: its search may have failed.
+
     Args:
         journal: Path of the journal.
         settings: Dict of plain JSON values.
 
     Raises:
+        RuntimeError: Another search has the journal open.
         ValueError: The journal is of a search with other settings, or its settings
             are gone.
     """
     path = settings_path(journal)
     settings = json.loads(json.dumps(settings))
-    begun = os.path.exists(journal) and os.path.getsize(journal) > 0
-    if not begun:
-        _files.write(path, f"{json.dumps(settings, indent=1)}\n".encode())
-        return
+    with contextlib.closing(_journal.Journal(journal)) as opened:
+        if opened.forget_untold():
+            _files.write(path, f"{json.dumps(settings, indent=1)}\n".encode())
+            return
     try:
         with open(path, encoding="utf-8") as file:
             recorded = json.load(file)
