@@ -361,7 +361,7 @@ def test_contest_is_plain_training():
         (dict(start="sce"), "`start`.*gce.*'sce'.*No such file"),
         (dict(start=[1.0, 2.0]), "`start`.*6 finite numbers.*2.0"),
         (dict(task=[]), "`tasks`.*one or more"),
-        (dict(task=Task("digits", "mlp9")), "`model`.*mlp2.*mlp9"),
+        (dict(task=Task("digits", "mlp9")), "`architecture`.*mlp2.*mlp9"),
         (dict(task=Task("digits", noise="pear:0.1")), "`noise`.*pear"),
         (dict(task=Task("digits", noise=np.eye(3))), r"`noise`.*10, 10.*3, 3"),
         (dict(task=Task("digits", train_size=2000)), "`train_size`.*=2000"),
@@ -392,7 +392,9 @@ def test_wrong_kinds():
 
 def test_a_journal_of_another_search(tmp_path):
     journal = tmp_path / "a.jsonl"
-    _search(journal).close()
+    begun = _search(journal)
+    begun._cma.tell(begun._cma.pending()[0].id, 0.5)
+    begun.close()
     with pytest.raises(ValueError, match="epochs=3.*epochs=2.*another journal"):
         _search(journal, epochs=3)
     with pytest.raises(ValueError, match="tasks="):

@@ -38,6 +38,7 @@ def load_preset(path, **options):
         A `TaylorLoss`.
 
     Raises:
+        TypeError: `path` is no path.
         ValueError: There is no such file, or it is no preset.
 
     Example:
@@ -60,8 +61,12 @@ def read(path):
         path: Name of a preset of the package, or path of the JSON file.
 
     Raises:
+        TypeError: `path` is no path.
         ValueError: There is no such file, or it is no preset.
     """
+    if not isinstance(path, str | os.PathLike):
+        constraint = f"a path, or one of {names()}"
+        raise TypeError(_limits.error("load_preset", "path", constraint, path))
     path = os.fspath(path)
     try:
         own = _FOLDER / f"{path}.json"

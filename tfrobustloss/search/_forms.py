@@ -1,5 +1,7 @@
 """The three ways to write a Taylor loss as a vector that a search explores."""
 
+import os
+
 import numpy as np
 
 from tfrobustloss import _limits, losses, presets
@@ -49,15 +51,21 @@ class Form:
             Float64 array.
 
         Raises:
+            TypeError: It is none of these kinds.
             ValueError: There is no such start, or it has another length.
         """
         if isinstance(start, str) and start in STARTS:
             return self._from_canonical(self._named(start))
-        if isinstance(start, str):
+        if isinstance(start, str | os.PathLike):
             start = self._preset(start)
         if isinstance(start, losses.TaylorLoss):
             return self._from_theta(start.get_config()["theta"])
-        vector = np.asarray(start, "float64")
+        try:
+            vector = np.asarray(start, "float64")
+        except (TypeError, ValueError):
+            constraint = f"one of {', '.join(STARTS)}, a preset, a `TaylorLoss` or a "
+            error = _limits.error("search", "start", f"{constraint}vector", start)
+            raise TypeError(error) from None
         if vector.shape != (self.family.dimension,) or not np.isfinite(vector).all():
             names = ", ".join(self.family.names)
             constraint = f"{self.family.dimension} finite numbers: {names}"

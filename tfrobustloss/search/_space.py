@@ -175,6 +175,26 @@ class Space:
             self.dimensions.append(Dimension(parameter, _grid(parameter)))
 
 
+def check_kinds(restarts, overflow, hyperparameters):
+    """Raises if an argument that is no number cannot be."""
+    if restarts is not None:
+        _limits.check_choice(_OWNER, "restarts", restarts, ("ipop", "bipop"))
+    _limits.check_flag(_OWNER, "overflow", overflow)
+    if not isinstance(hyperparameters, hp_types.HyperParameters | None):
+        constraint = "a `keras_tuner.HyperParameters` or None"
+        raise TypeError(
+            _limits.error(_OWNER, "hyperparameters", constraint, hyperparameters)
+        )
+
+
+def plain(name, values):
+    """A dict of plain Python values, None as an empty one."""
+    if not isinstance(values, dict | None):
+        constraint = "a dict of names to values, or None"
+        raise TypeError(_limits.error(_OWNER, name, constraint, values))
+    return {name: _limits.current_value(x) for name, x in (values or {}).items()}
+
+
 def _grid(parameter):
     """All values of a number with a step, both ends where they fit; None without."""
     low, high, step = parameter.min_value, parameter.max_value, parameter.step

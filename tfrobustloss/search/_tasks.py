@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrobustloss import _limits, architectures, data
 from tfrobustloss._specs import noise_matrix
-from tfrobustloss.search import _task_data
+from tfrobustloss.search import _models, _task_data
 
 _OWNER = "Task"
 _SIZES = {
@@ -27,8 +27,10 @@ class Task:
     Attributes:
         dataset: Name of a dataset for `tfrobustloss.data.load`; or `(train,
             validation)` or `(train, validation, test)`, each `(inputs, labels)` with
-            inputs as the network takes them and class ids. Labels of validation and
-            test have to be right: a trusted subset, for example.
+            inputs as the network takes them and class ids, or an `ImageDataset`: its
+            images are as they are, bytes, for a network of your own, and scaled to
+            [0, 1] for one given by name. Labels of validation and test have to be
+            right: a trusted subset, for example.
         architecture: Name of a function of `tfrobustloss.architectures`, another
             function `(input_shape, num_classes, seed) -> model`, or a built model
             whose output is logits.
@@ -53,18 +55,28 @@ def make_tasks(datasets, architectures=("mlp2",), **options):
     """A `Task` for each of several datasets with each of several networks.
 
     Args:
-        datasets: Sequence of `Task.dataset`.
-        architectures: Sequence of `Task.architecture`.
+        datasets: Sequence of `Task.dataset`, or one name.
+        architectures: Sequence of `Task.architecture`, or one of them.
         **options: Other arguments of `Task`.
 
     Returns:
         List of `Task`.
+
+    Raises:
+        ValueError: There is no dataset or no network.
 
     Example:
         >>> tasks = make_tasks(["digits"], ["mlp2", "mlp3"], noise="pair:0.4")
         >>> [(task.dataset, task.architecture) for task in tasks]
         [('digits', 'mlp2'), ('digits', 'mlp3')]
     """
+    datasets = [datasets] if isinstance(datasets, str) else list(datasets)
+    if isinstance(architectures, str) or callable(architectures):
+        architectures = [architectures]
+    architectures = list(architectures)
+    for name, given in (("datasets", datasets), ("architectures", architectures)):
+        if not given:
+            raise ValueError(_limits.error("make_tasks", name, "one or more", given))
     return [
         Task(dataset=dataset, architecture=architecture, **options)
         for dataset in datasets
@@ -139,6 +151,7 @@ def prepare(task):
     else:
         splits, num_classes = _task_data.given(task)
         name = f"arrays {_task_data.digest(splits)}"
+    _task_data.check_labels(splits, num_classes)
     train, validation, test = splits
     matrix = _matrix(task, num_classes)
     network, network_name = _network(task, train[0].shape[1:], num_classes)
@@ -173,8 +186,11 @@ def prepare_all(tasks):
     Raises:
         ValueError: There are none, they have not the same number of classes, or as
             `prepare`.
+        TypeError: They are no `Task`s.
     """
-    tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
+    tasks = [tasks] if isinstance(tasks, Task) else tasks
+    if not isinstance(tasks, list | tuple):
+        raise TypeError(_limits.error("search", "tasks", "`Task`s", tasks))
     if not tasks:
         raise ValueError(_limits.error("search", "tasks", "one or more", tasks))
     prepared = [prepare(task) for task in tasks]
@@ -203,6 +219,7 @@ def _network(task, shape, num_classes):
     """What the trainer takes, and a name that tells it from others."""
     given = task.architecture
     if isinstance(given, keras.Model):
+        _models.check(_OWNER, given, num_classes)
         config = json.dumps(given.get_config(), sort_keys=True, default=str)
         digest = hashlib.sha256(config.encode()).hexdigest()[:12]
         return given, f"{given.name} {digest}"
@@ -210,6 +227,11 @@ def _network(task, shape, num_classes):
     if isinstance(given, str):
         if given not in architectures.__all__:
             constraint = f"one of {', '.join(architectures.__all__)}"
-            raise ValueError(_limits.error(_OWNER, "model", constraint, given))
+            raise ValueError(_limits.error(_OWNER, "architecture", constraint, given))
         given = getattr(architectures, given)
+    elif callable(given):
+        _models.check(_OWNER, given(shape, num_classes, seed=0), num_classes)
+    else:
+        constraint = "a name, a function or a `keras.Model`"
+        raise TypeError(_limits.error(_OWNER, "architecture", constraint, given))
     return lambda seed: given(shape, num_classes, seed=seed), name

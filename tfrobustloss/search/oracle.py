@@ -7,6 +7,7 @@ import secrets
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from tfrobustloss import _limits
+from tfrobustloss.search import _space
 from tfrobustloss.search._space import Space
 from tfrobustloss.search._workers import SharedOracle
 from tfrobustloss.search.cma import CmaSearch
@@ -59,7 +60,7 @@ class CMAESOracle(SharedOracle):
 
     Raises:
         ValueError: An argument is out of range.
-        TypeError: An argument is not a number.
+        TypeError: An argument is of the wrong kind.
     """
 
     def __init__(
@@ -91,13 +92,14 @@ class CMAESOracle(SharedOracle):
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
+        _space.check_kinds(restarts, overflow, hyperparameters)
         super().__init__(
             lease_seconds,
             options={
                 "population_size": population_size,
                 "sigma0": sigma0,
-                "initial": _plain(initial),
-                "hold": _plain(hold),
+                "initial": _space.plain("initial", initial),
+                "hold": _space.plain("hold", hold),
                 "seed": seed,
                 "overflow": overflow,
                 "restarts": restarts,
@@ -293,8 +295,3 @@ class CMAESOracle(SharedOracle):
         self.trials[trial.trial_id] = trial
         self._save_trial(trial)
         return trial
-
-
-def _plain(values):
-    """A dict of plain Python values, None as an empty one."""
-    return {name: _limits.current_value(x) for name, x in (values or {}).items()}

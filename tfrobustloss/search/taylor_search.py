@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from tfrobustloss import _files, _limits, losses
-from tfrobustloss.search import _found, _history, _provenance, _roles, _tasks
+from tfrobustloss.search import _asked, _found, _history, _provenance, _roles, _tasks
 from tfrobustloss.search._fitness import Fitness
 from tfrobustloss.search._forms import Form
 from tfrobustloss.search._progress import Progress
@@ -13,19 +13,6 @@ from tfrobustloss.search._tasks import Task, make_tasks
 
 __all__ = ["TaylorLossSearch", "Task", "make_tasks"]
 
-_LIMITS = {
-    "generations": _limits.Range(low=1, integer=True),
-    "population_size": _limits.Range(low=3, integer=True),
-    "sigma0": _limits.Range(low=0, open_low=True),
-    "seeds_per_candidate": _limits.Range(low=1, integer=True),
-    "noise_draws": _limits.Range(low=1, integer=True),
-    "learning_rate": _limits.Range(low=0, open_low=True),
-    "epochs": _limits.Range(low=1, integer=True),
-    "batch_size": _limits.Range(low=1, integer=True),
-    "momentum": _limits.Range(0, 1, open_high=True),
-    "seed": _limits.Range(0, 2**32 - 1, integer=True),
-    "lease_seconds": _limits.Range(low=0, open_low=True),
-}
 # Seeds below 1000 are left to comparisons; those of a search and of the check of what
 # it found have nothing in common with them or with each other.
 SEARCH_SEEDS, FRESH_SEEDS = 1000, range(500_000, 500_005)
@@ -51,8 +38,8 @@ class TaylorLossSearch:
         form: `"canonical"`, the six numbers that matter for one-hot labels, or `"12"`
             or `"16"`, all parameters of the paper's two forms.
         start: `"gce"`, 1.5 times the best fit of generalized cross-entropy; `"mae"` or
-            `"ce"`, best fits too; `"zeros"`; path of a preset, a `TaylorLoss`, or the
-            vector itself.
+            `"ce"`, best fits too; `"zeros"`; a preset or its path; a `TaylorLoss`; or
+            the vector itself.
         sigma0: Float > 0, first standard deviation.
         population_size: Int >= 3, candidates a generation.
         seeds_per_candidate: Int >= 1, initial weights that each is trained from.
@@ -82,6 +69,7 @@ class TaylorLossSearch:
         TypeError: An argument is of the wrong kind.
         ValueError: An argument is outside its range, names what does not exist, or
             the journal is of another search.
+        RuntimeError: Another search has the journal open.
 
     Example:
         >>> search = TaylorLossSearch(
@@ -129,10 +117,9 @@ class TaylorLossSearch:
             "sigma0": sigma0,
             "seed": seed,
         }
-        _limits.check("search", _LIMITS, generations=generations, **numbers)
-        learning_rates = np.atleast_1d(learning_rates).tolist()
-        for rate in learning_rates or [None]:
-            _limits.check("search", _LIMITS, learning_rate=rate)
+        learning_rates = _asked.checked_rates(
+            {"generations": generations, **numbers}, learning_rates, trainer_options
+        )
         self.tasks = _tasks.prepare_all(tasks)
         self.form = Form(form, self.tasks[0].num_classes, eta)
         vector = self.form.start(start)
@@ -145,11 +132,7 @@ class TaylorLossSearch:
             **numbers,
             "learning_rates": learning_rates,
             "start": vector.tolist(),
-            "trainer": {
-                name: str(value)
-                for name, value in trainer_options.items()
-                if name != "num_threads"  # changes nothing but the time
-            },
+            "trainer": _asked.recorded(trainer_options),
         }
         self.seeds = {
             "first": SEARCH_SEEDS,
@@ -187,7 +170,7 @@ class TaylorLossSearch:
             lease_seconds: Float > 0, longer than a candidate takes: when a chief
                 hands it to another worker.
         """
-        _limits.check("search", _LIMITS, lease_seconds=lease_seconds)
+        _limits.check("search", _asked.LIMITS, lease_seconds=lease_seconds)
         self._best = None
         progress = Progress(self, self._cma, callback, on_candidate)
         if role := _roles.role():
@@ -247,6 +230,7 @@ class TaylorLossSearch:
 
         Raises:
             RuntimeError: No generation is complete.
+            ValueError: All of their trainings diverged.
         """
         if not self._cma.generation:
             raise RuntimeError(

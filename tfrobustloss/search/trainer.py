@@ -7,24 +7,15 @@ import keras
 import numpy as np
 
 from tfrobustloss import _limits
+from tfrobustloss.search import _trainer_options
 from tfrobustloss.search._population import Population
 from tfrobustloss.search._records import Halving, Score
 from tfrobustloss.search._runner import Job, Runner
 from tfrobustloss.search._starts import Starts, mixed_precision_twin
 from tfrobustloss.search._task import make_task
+from tfrobustloss.search._trainer_options import LIMITS
 
 __all__ = ["Halving", "Progress", "Score", "Trainer"]
-
-_LIMITS = {
-    "epochs": _limits.Range(low=1, integer=True),
-    "batch_size": _limits.Range(low=1, integer=True),
-    "learning_rate": _limits.Range(low=0, open_low=True),
-    "momentum": _limits.Range(0, 1, open_high=True),
-    "num_threads": _limits.Range(low=1, integer=True, optional=True),
-    "chunk_size": _limits.Range(low=1, integer=True, optional=True),
-    "seed": _limits.Range(low=0, integer=True),
-    "steps": _limits.Range(low=0, integer=True, optional=True),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,19 +112,15 @@ class Trainer:
     ):
         _limits.check(
             "Trainer",
-            _LIMITS,
+            LIMITS,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
             momentum=momentum,
-            num_threads=num_threads,
-            chunk_size=chunk_size,
         )
-        if compute_dtype not in (None, "bfloat16"):
-            constraint = "None or 'bfloat16'"
-            raise ValueError(
-                _limits.error("Trainer", "compute_dtype", constraint, compute_dtype)
-            )
+        options = {"num_threads": num_threads, "chunk_size": chunk_size, "xla": xla}
+        options |= {"compute_dtype": compute_dtype, "halving": halving}
+        _trainer_options.check("Trainer", options)
         _check_data("train", train)
         _check_data("validation", validation)
         build = None
@@ -192,7 +179,7 @@ class Trainer:
             )
         rates = [self._check_rate(rate) for rate in learning_rates]
         for seed in seeds:
-            _limits.check("Trainer", _LIMITS, seed=seed)
+            _limits.check("Trainer", LIMITS, seed=seed)
         population = Population(self._runner, self.num_threads, on_scores)
         return population.score(vectors, rates, list(seeds), self._halving)
 
@@ -214,7 +201,7 @@ class Trainer:
         Returns:
             A new `Progress`.
         """
-        _limits.check("Trainer", _LIMITS, steps=steps)
+        _limits.check("Trainer", LIMITS, steps=steps)
         job = self._job(vector, progress.seed, learning_rate)
         job.group = progress._job.group
         self._runner.train(job, None if steps is None else progress.step + steps)
@@ -254,7 +241,7 @@ class Trainer:
         return [by_id[id(variable)] for variable in variables]
 
     def _job(self, vector, seed, learning_rate):
-        _limits.check("Trainer", _LIMITS, seed=seed)
+        _limits.check("Trainer", LIMITS, seed=seed)
         vector, rate = self._check_vector(vector), self._check_rate(learning_rate)
         return Job([vector], [rate], seed)
 
@@ -271,7 +258,7 @@ class Trainer:
     def _check_rate(self, learning_rate):
         if learning_rate is None:
             return self._learning_rate
-        _limits.check("Trainer", _LIMITS, learning_rate=learning_rate)
+        _limits.check("Trainer", LIMITS, learning_rate=learning_rate)
         return learning_rate
 
 

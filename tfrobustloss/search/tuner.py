@@ -25,6 +25,7 @@ project's folder only if the workers' checkpoints are wanted in one place.
 import time
 
 import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
 
 from tfrobustloss.search import _project, _roles, _service
 from tfrobustloss.search.oracle import CMAESOracle
@@ -149,6 +150,9 @@ class CMAES(keras_tuner.Tuner):
         Args:
             *fit_args: As there.
             **fit_kwargs: As there.
+
+        Raises:
+            RuntimeError: No trial has succeeded, or too many in a row have failed.
         """
         if self._role == "worker":
             super().search(*fit_args, **fit_kwargs)
@@ -161,8 +165,20 @@ class CMAES(keras_tuner.Tuner):
                 _service.serve(self.oracle)
             else:
                 super().search(*fit_args, **fit_kwargs)
+            self._check_any_success()
         finally:
             self.oracle.close()
+
+    def _check_any_success(self):
+        trials = self.oracle.trials.values()
+        if trials and all(trial.status != TrialStatus.COMPLETED for trial in trials):
+            messages = [trial.message for trial in trials if trial.message]
+            last = messages[-1].strip().splitlines()[-1] if messages else "no message"
+            raise RuntimeError(
+                f"CMAES: none of {len(trials)} trials has succeeded, so that there is "
+                f"no best one. The last failed with: {last}. Mend what fails, such as "
+                "the name of the objective, and begin anew with `overwrite=True`."
+            )
 
     def save(self):
         """Saves what is not yet on disk, as `keras_tuner.Tuner.save`."""
