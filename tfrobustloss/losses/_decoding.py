@@ -71,6 +71,13 @@ class Prediction:
             return self._exp / ops.expand_dims(self._sum, -1)
         return self._given
 
+    def ranks(self):
+        """Numbers in the order of the probabilities, equal where these are.
+
+        Logarithms of equal numbers may differ in their last bit.
+        """
+        return self.scores if self._given is None else self._given
+
     def entropy(self):
         """Entropy in nats, shape `(...)`."""
         if self._log_sum is None:

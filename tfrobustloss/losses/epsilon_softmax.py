@@ -65,7 +65,8 @@ def epsilon_softmax_cross_entropy(y_true, y_pred, m=1e4, floor=1e-8, from_logits
     _limits.check("epsilon_softmax_cross_entropy", _LIMITS, m=m, floor=floor)
     labels, prediction = decode(y_true, y_pred, from_logits)
     scores = prediction.scores
-    largest = ops.cast(scores >= row_max(scores), scores.dtype)
+    ranks = prediction.ranks()
+    largest = ops.cast(ranks >= row_max(ranks), scores.dtype)
     alone = ops.sum(largest, axis=-1, keepdims=True) < 1.5
     first = ops.logical_and(largest > 0, alone)
     ceiling = _ceiling(floor)

@@ -24,7 +24,8 @@ def reverse_cross_entropy(y_true, y_pred, log_zero=_LOG_ZERO, from_logits=False)
 
     For one-hot labels this is `-log_zero * (1 - p of the label)`, so `-log_zero / 2`
     times `mean_absolute_error`. A smoothed label has no zeros and makes another loss
-    of it, whose value is least where one class has all the probability.
+    of it, whose value is least where one class has all the probability. An entry
+    below exp(log_zero) costs more than one of 0: round those of soft labels to 0.
 
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
