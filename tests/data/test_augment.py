@@ -239,6 +239,11 @@ def test_the_settings_of_the_adma_paper():
             r"`ImageLayer\(layer\)`",
         ),
         (lambda: augment.ImageLayer(3), TypeError, "layer=3"),
+        (
+            lambda: augment.ImageLayer(keras.layers.RandomFlip(), "no"),
+            TypeError,
+            "supports_jit='no'",
+        ),
         (lambda: augment.mixup(3)(IMAGES), ValueError, "labels=None"),
         (
             lambda: augment.mixup(3)(IMAGES, np.eye(4)[LABELS]),
@@ -262,3 +267,35 @@ def test_the_settings_of_the_adma_paper():
 def test_errors(call, kind, text):
     with pytest.raises(kind, match=text):
         call()
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (LABELS + 3, r"`labels\[1\]` must be an integer in \[0, 3\].*=4"),
+        (LABELS - 1, r"`labels\[0\]`.*=-1"),
+        (LABELS[:, None] + 0.5, r"`labels\[0\]`.*=0.5"),
+        (LABELS * np.nan, r"`labels\[0\]`.*=nan"),
+        (LABELS[:4], r"`len\(labels\)` must be 6, one an image.*=4"),
+        (np.eye(4)[LABELS][:4], r"`len\(labels\)` must be 6"),
+        (np.eye(4)[LABELS] * 3, r"`labels\[0\]`.*1 in total.*\[3.0, 0.0"),
+        (np.eye(4)[LABELS] * 2 - 0.25, r"`labels\[0\]`.*0 or more"),
+        (list("abcdab"), "`labels.dtype` must be numeric"),
+        (0, r"`labels.shape`.*=\(\)"),
+    ],
+)
+def test_labels_to_mix_are_checked(name, labels, text):
+    step = {"mixup": "MixUp", "cutmix": "CutMix"}[name]
+    with pytest.raises(ValueError, match=f"^{step}: {text}"):
+        RECIPES[name](IMAGES, labels, seed=0)
+
+
+def test_rows_that_count_for_nothing_and_whole_floats_can_be_mixed():
+    rows = np.eye(4, dtype="float32")[LABELS]
+    rows[2] = 0
+    _, mixed = RECIPES["mixup"](IMAGES, rows, seed=0)
+    assert numpy(mixed).sum() < 6
+    want = numpy(RECIPES["mixup"](IMAGES, LABELS, seed=0)[1])
+    found = RECIPES["mixup"](IMAGES, LABELS.astype("float32"), seed=0)[1]
+    np.testing.assert_array_equal(numpy(found), want)

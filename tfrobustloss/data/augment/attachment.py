@@ -8,6 +8,8 @@ from keras import ops
 from tfrobustloss import _limits
 from tfrobustloss.data.augment.recipe import Recipe
 
+_LIMITS = {"seed": _limits.Range(0, 2**32 - 1, integer=True, optional=True)}
+
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class Augmentation(keras.layers.Layer):
@@ -15,13 +17,22 @@ class Augmentation(keras.layers.Layer):
 
     Args:
         recipe: `Recipe` that does not mix labels.
-        seed: Int, or None for a random one. The same seed gives the same images in the
-            same training steps.
+        seed: Int in [0, 2 ** 32), or None for a random one. The same seed gives the
+            same images in the same training steps.
         **layer_options: As for every `keras.layers.Layer`.
 
     Raises:
         TypeError: `recipe` is not a `Recipe`.
-        ValueError: `recipe` mixes labels.
+        ValueError: `recipe` mixes labels, or `seed` is out of range.
+
+    Example:
+        >>> from tfrobustloss.data import augment
+        >>> layer = Augmentation(augment.adma("mnist"), seed=0)
+        >>> images = ops.ones((2, 28, 28, 1))
+        >>> bool(ops.all(layer(images) == images))
+        True
+        >>> tuple(layer(images, training=True).shape)
+        (2, 28, 28, 1)
     """
 
     def __init__(self, recipe, seed=None, **layer_options):
@@ -38,9 +49,10 @@ class Augmentation(keras.layers.Layer):
             )
             text = _limits.error("attach", "recipe", constraint, names, hint)
             raise ValueError(text)
+        _limits.check("attach", _LIMITS, seed=seed)
         self.recipe = recipe
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed = None if seed is None else int(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_jit = recipe.supports_jit
 
     def call(self, images, training=False):
@@ -84,6 +96,13 @@ class AugmentedModel(keras.Model):
     Attributes:
         model: The model inside, whose weights are the trained ones.
         augmentation: The layer in front of it.
+
+    Example:
+        >>> from tfrobustloss.data import augment
+        >>> net = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2)])
+        >>> model = attach(net, augment.pad_crop_flip())
+        >>> tuple(model(ops.ones((3, 8, 8, 1)), training=True).shape)
+        (3, 2)
     """
 
     def __init__(self, model, augmentation, **model_options):
@@ -135,15 +154,16 @@ def attach(model, recipe, seed=None):
             channels)`.
         recipe: `Recipe` without mixup or cutmix: those change labels, which a model
             does not see.
-        seed: Int, or None for a random one. The same seed gives the same images in the
-            same training steps.
+        seed: Int in [0, 2 ** 32), or None for a random one. The same seed gives the
+            same images in the same training steps.
 
     Returns:
         `AugmentedModel`, not compiled.
 
     Raises:
         TypeError: `model` is not a `keras.Model` or `recipe` not a `Recipe`.
-        ValueError: `recipe` mixes labels.
+        ValueError: `recipe` mixes labels, `model` has a recipe already or `seed` is
+            out of range.
 
     Example:
         >>> from tfrobustloss.data import augment
@@ -155,6 +175,10 @@ def attach(model, recipe, seed=None):
     """
     if not isinstance(model, keras.Model):
         raise TypeError(_limits.error("attach", "model", "a `keras.Model`", model))
+    if isinstance(model, AugmentedModel):
+        constraint = "a model without a recipe"
+        hint = "Recipes add up: `attach(detach(model), one + two)`."
+        raise ValueError(_limits.error("attach", "model", constraint, model.name, hint))
     augmentation = Augmentation(recipe, seed, name="augmentation")
     return AugmentedModel(model, augmentation, name=f"augmented_{model.name}")
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
+from tfrobustloss.data.augment._label_rows import label_rows
 
 _LIMITS = {
     "num_classes": _limits.Range(low=2, integer=True),
@@ -29,7 +30,7 @@ class ImageLayer:
             own word.
 
     Raises:
-        TypeError: `layer` is not such a layer.
+        TypeError: `layer` is not such a layer or `supports_jit` no bool.
 
     Example:
         >>> step = ImageLayer(keras.layers.RandomBrightness(0.2, dtype="float32"))
@@ -43,6 +44,8 @@ class ImageLayer:
         if not hasattr(layer, "get_random_transformation"):
             constraint = "one of Keras' random image layers"
             raise TypeError(_limits.error("ImageLayer", "layer", constraint, layer))
+        if supports_jit is not None:
+            _limits.check_flag("ImageLayer", "supports_jit", supports_jit)
         self.layer = layer
         own = layer.supports_jit
         self.supports_jit = own if supports_jit is None else bool(supports_jit)
@@ -122,28 +125,12 @@ class _Mixing:
 
     def __call__(self, images, labels, seeds):
         """Images, float32, and label rows, float32, shape `(batch, num_classes)`."""
-        labels = self._rows(labels)
+        name = type(self).__name__
+        labels = label_rows(name, labels, self.num_classes, images.shape[0])
         images = ops.cast(images, "float32")
         drawn = self.layer.get_random_transformation(images, True, seed=seeds)
         images = self.layer.transform_images(images, drawn, training=True)
         return images, self.layer.transform_labels(labels, drawn, training=True)
-
-    def _rows(self, labels):
-        name = type(self).__name__
-        if labels is None:
-            hint = "It mixes labels with images: call the recipe with both."
-            text = _limits.error(name, "labels", "given", labels, hint)
-            raise ValueError(text)
-        labels = ops.convert_to_tensor(labels)
-        shape = tuple(labels.shape)
-        if len(shape) == 2 and shape[1] == 1:
-            labels = ops.squeeze(labels, -1)
-        elif shape[1:] == (self.num_classes,):
-            return ops.cast(labels, "float32")
-        if len(labels.shape) != 1:
-            constraint = f"(batch,), (batch, 1) or (batch, {self.num_classes})"
-            raise ValueError(_limits.error(name, "labels.shape", constraint, shape))
-        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
 
     def get_config(self):
         """The arguments as plain JSON values."""
@@ -165,6 +152,13 @@ class MixUp(_Mixing):
 
     Raises:
         ValueError: `num_classes` is below 2 or `alpha` is not positive.
+
+    Example:
+        >>> from tfrobustloss.data import augment
+        >>> recipe = augment.Recipe([MixUp(3), augment.Affine(flip="horizontal")])
+        >>> _, rows = recipe(ops.ones((2, 8, 8, 1)), ops.array([0, 2]), seed=0)
+        >>> tuple(rows.shape)
+        (2, 3)
     """
 
     def __init__(self, num_classes, alpha=0.2):
@@ -185,6 +179,13 @@ class CutMix(_Mixing):
 
     Raises:
         ValueError: `num_classes` is below 2 or `alpha` is outside (0, 1].
+
+    Example:
+        >>> from tfrobustloss.data import augment
+        >>> recipe = augment.Recipe([augment.Affine(pixels=4), CutMix(3)])
+        >>> _, rows = recipe(ops.ones((2, 8, 8, 1)), ops.array([0, 2]), seed=0)
+        >>> tuple(rows.shape)
+        (2, 3)
     """
 
     limits = _CUT_LIMITS

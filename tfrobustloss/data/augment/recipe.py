@@ -65,8 +65,8 @@ class Recipe:
             if `training` is false. Labels that are mixed are float32 rows.
 
         Raises:
-            ValueError: `images` is no batch of images, a mixing step has no labels, or
-                `seed` is out of range.
+            ValueError: `images` is no batch of images, a mixing step has no labels or
+                sees some that are no classes, or `seed` is out of range.
         """
         images = ops.convert_to_tensor(images)
         dtype = keras.backend.standardize_dtype(images.dtype)
