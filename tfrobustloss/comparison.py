@@ -17,6 +17,7 @@ from keras import ops
 from tfrobustloss import _environment, _files, _limits, architectures, data
 from tfrobustloss._settings import Settings
 from tfrobustloss._specs import named_losses, noise_matrix
+from tfrobustloss.search._task_data import scaled
 
 __all__ = ["Comparison", "Settings", "write"]
 
@@ -67,12 +68,12 @@ class Comparison:
         self.losses, self.left_out = named_losses(settings.losses, self._matrix)
         chosen = _choose(len(train.labels), settings.train_size)
         clean = train.labels[chosen]
-        self._images = _scale(train.images[chosen])
+        self._images = scaled(train.images[chosen])
         self._noisy = [
             data.noise.corrupt(clean, self._matrix, seed).astype("int32")
             for seed in range(settings.seeds)
         ]
-        self._test = _scale(test.images), test.labels
+        self._test = scaled(test.images), test.labels
         rates = [data.noise.realized_rate(clean, noisy) for noisy in self._noisy]
         self.record = self._describe(rates)
 
@@ -236,11 +237,6 @@ def _choose(num_examples, train_size):
     )
     shuffled = np.random.default_rng(0).permutation(num_examples)
     return np.sort(shuffled[:train_size])
-
-
-def _scale(images):
-    """Bytes as float32 in [0, 1]."""
-    return np.divide(images, 255, dtype="float32")
 
 
 def _mean_and_sd(values):
