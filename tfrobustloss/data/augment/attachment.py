@@ -8,7 +8,7 @@ from keras import ops
 from tfrobustloss import _limits
 from tfrobustloss.data.augment.recipe import Recipe
 
-_LIMITS = {"seed": _limits.Range(0, 2**32 - 1, integer=True, optional=True)}
+_LIMITS = {"seed": _limits.Range(0, 2**31 - 1, integer=True, optional=True)}
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -17,7 +17,7 @@ class Augmentation(keras.layers.Layer):
 
     Args:
         recipe: `Recipe` that does not mix labels.
-        seed: Int in [0, 2 ** 32), or None for a random one. The same seed gives the
+        seed: Int in [0, 2 ** 31), or None for a random one. The same seed gives the
             same images in the same training steps.
         **layer_options: As for every `keras.layers.Layer`.
 
@@ -154,7 +154,7 @@ def attach(model, recipe, seed=None):
             channels)`.
         recipe: `Recipe` without mixup or cutmix: those change labels, which a model
             does not see.
-        seed: Int in [0, 2 ** 32), or None for a random one. The same seed gives the
+        seed: Int in [0, 2 ** 31), or None for a random one. The same seed gives the
             same images in the same training steps.
 
     Returns:
