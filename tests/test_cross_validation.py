@@ -54,6 +54,16 @@ def test_images_one_hot_and_a_model_of_ones_own():
     assert found.shape == (8, 3)
 
 
+def test_whole_floats_are_whole_numbers():
+    options = {"folds": 2, "epochs": 1, "batch_size": 10, "seed": 3, "num_classes": 3}
+    floats = {name: float(value) for name, value in options.items()}
+    found, again = (
+        out_of_fold_probabilities(FEATURES, LABELS, **each)
+        for each in (options, floats)
+    )
+    np.testing.assert_array_equal(found, again)
+
+
 def test_folds_are_even_in_every_class():
     labels = np.array([0] * 10 + [1] * 5 + [2])
     part = _deal(labels, 5, seed=0)
@@ -68,6 +78,8 @@ def test_folds_are_even_in_every_class():
         ({"folds": 1}, "folds=1"),
         ({"folds": 61}, "at most 60.*folds=61"),
         ({"epochs": 0}, "epochs=0"),
+        ({"model": "cnn4"}, r"`model` must be .* shape \(3,\).*'cnn4'. `mlp2` takes"),
+        ({"features": [[1.0], [1.0, 2.0]]}, r"`len\(features\[i\]\)`.*=\[1, 2\]"),
         ({"model": "mlp9"}, "one of cnn4, mlp2, mlp3.*mlp9"),
         ({"features": FEATURES[:3]}, r"features.shape.*\(3, 3\)"),
         ({"features": FEATURES[:, 0]}, r"features.shape.*\(60,\)"),

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tfrobustloss import _limits, architectures
+from tfrobustloss.data._checks import plain_array
 from tfrobustloss.data._estimate_input import check_labels
 
 __all__ = ["out_of_fold_probabilities"]
@@ -65,8 +66,9 @@ def out_of_fold_probabilities(
         Float64 array, shape `(examples, classes)`, rows summing to 1.
 
     Raises:
-        ValueError: An argument is outside its range, or features are not finite or
-            not as many as labels.
+        TypeError: A number is not a number.
+        ValueError: An argument is outside its range, features are not finite or not
+            as many as labels, or the architecture does not take their shape.
 
     Example:
         >>> features = np.repeat(np.eye(2), 20, axis=0)
@@ -79,6 +81,7 @@ def out_of_fold_probabilities(
     settings = {"folds": folds, "epochs": epochs, "batch_size": batch_size}
     settings |= {"learning_rate": learning_rate, "seed": seed}
     _limits.check(owner, _LIMITS, num_classes=num_classes, **settings)
+    folds, epochs, batch_size, seed = map(int, (folds, epochs, batch_size, seed))
     labels, num_classes = check_labels(owner, labels, num_classes)
     features = _scale(owner, features, len(labels))
     if folds > len(labels):
@@ -163,7 +166,7 @@ def _deal(labels, folds, seed):
 
 
 def _scale(owner, features, examples):
-    features = np.asarray(features)
+    features = plain_array(owner, "features", features)
     if features.dtype.kind not in "fiub":
         constraint, dtype = "numeric", str(features.dtype)
         raise ValueError(_limits.error(owner, "features.dtype", constraint, dtype))
@@ -184,4 +187,15 @@ def _architecture(owner, model):
     if model not in architectures.__all__:
         constraint = f"one of {', '.join(architectures.__all__)}"
         raise ValueError(_limits.error(owner, "model", constraint, model))
-    return getattr(architectures, model)
+    function = getattr(architectures, model)
+
+    def build(input_shape, num_classes, seed):
+        try:
+            return function(input_shape, num_classes, seed=seed)
+        except ValueError as error:
+            constraint = f"a network for features of shape {tuple(input_shape)}"
+            hint = f"`mlp2` takes any. {' '.join(str(error).split())[:200]}"
+            text = _limits.error(owner, "model", constraint, model, hint)
+            raise ValueError(text) from None
+
+    return build

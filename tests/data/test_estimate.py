@@ -241,6 +241,16 @@ def test_certain_and_right_is_no_noise():
     assert found.recommendations[0]["loss"] == "CrossEntropy"
 
 
+def test_whole_floats_are_whole_numbers():
+    options = {"resamples": 20, "seed": 3, "top": 1}
+    floats = {name: float(value) for name, value in options.items()}
+    found, again = (
+        estimate.report(LABELS, PROBABILITIES, "confident", **each).to_json()
+        for each in (options, floats)
+    )
+    assert found == again
+
+
 CHANCE = "The probabilities say no more about the labels than chance"
 
 

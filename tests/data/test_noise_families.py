@@ -80,6 +80,15 @@ def test_noise_of_an_example_is_its_own():
     assert not np.array_equal(moved, whole)  # it does depend on the features
 
 
+def test_a_whole_float_is_a_number_of_classes():
+    features, labels = np.arange(80.0).reshape(20, 4) / 80, np.arange(20) % 3
+    found, again = (
+        noise.instance_dependent(features, labels, 0.4, seed=0, num_classes=each)
+        for each in (3, 3.0)
+    )
+    np.testing.assert_array_equal(found, again)
+
+
 def test_shape_dtype_and_rate_0_are_kept():
     labels = CLEAN.astype(np.uint8).reshape(-1, 1)
     noisy = noise.instance_dependent(FEATURES, labels, 0.4, seed=0)

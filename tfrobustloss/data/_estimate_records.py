@@ -16,6 +16,11 @@ class NoiseRate:
         high: Upper end.
         confidence: How often such an interval holds the value that the method would
             find with endless data. It knows nothing of the method's own error.
+
+    Example:
+        >>> found = NoiseRate(rate=0.2, low=0.18, high=0.23, confidence=0.95)
+        >>> f"{found.rate:.0%} wrong, {found.low:.0%} to {found.high:.0%}"
+        '20% wrong, 18% to 23%'
     """
 
     rate: float
@@ -33,6 +38,11 @@ class ConfusedPair:
         noisy: Id of the wrong label.
         probability: Share of the examples of the class with that label.
         share: Share of all examples that are of the class and have that label.
+
+    Example:
+        >>> pair = ConfusedPair(clean=3, noisy=5, probability=0.4, share=0.04)
+        >>> f"{pair.clean} -> {pair.noisy}: {pair.share:.0%} of all labels"
+        '3 -> 5: 4% of all labels'
     """
 
     clean: int
@@ -50,6 +60,16 @@ class WrongLabels:
         labels: Int64 class ids that they carry, same shape.
         suggested: Int64 class ids that are likeliest instead, same shape.
         probability: Probability that the label is wrong, same shape, descending.
+
+    Example:
+        >>> from tfrobustloss.data import estimate
+        >>> labels = [0] * 8 + [1] * 2 + [1] * 10
+        >>> probabilities = [[0.8, 0.2]] * 10 + [[0.0, 1.0]] * 10
+        >>> found = estimate.wrong_labels(labels, probabilities, "confident")
+        >>> found.indices.tolist(), found.labels.tolist(), found.suggested.tolist()
+        ([8, 9], [1, 1], [0, 0])
+        >>> found.to_csv().splitlines()[0]
+        'index,label,suggested,probability_wrong'
     """
 
     indices: np.ndarray
@@ -81,6 +101,14 @@ class Report:
             `tfrobustloss.losses`; `settings`, its arguments, where a transition
             matrix is written `"estimated"`; `reason`.
         warnings: List of sentences on what makes the estimate doubtful.
+
+    Example:
+        >>> from tfrobustloss.data import estimate
+        >>> labels = [0] * 8 + [1] * 2 + [1] * 10
+        >>> probabilities = [[0.8, 0.2]] * 10 + [[0.0, 1.0]] * 10
+        >>> found = estimate.report(labels, probabilities, "confident", resamples=20)
+        >>> found.num_examples, found.confused_pairs[0].noisy, len(found.warnings)
+        (20, 1, 1)
     """
 
     method: str

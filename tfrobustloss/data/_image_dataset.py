@@ -19,6 +19,12 @@ class ImageDataset:
         ids: Array of strings, the examples' own names, or None where the set has none.
         asymmetric_map: Dict of class ids to the class each is taken for, as published
             for this set; None where there is none. `noise.asymmetric` has its matrix.
+
+    Example:
+        >>> images, labels = np.zeros((3, 8, 8, 1), "uint8"), np.array([0, 1, 0])
+        >>> own = ImageDataset(images, labels, 2, "own", ("cat", "dog"))
+        >>> own.image_size, own.class_names[own.labels[1]]
+        ((8, 8), 'dog')
     """
 
     images: np.ndarray

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfrobustloss import _limits
-from tfrobustloss.data._checks import class_ids
+from tfrobustloss.data._checks import class_ids, plain_array
 from tfrobustloss.data._draws import SEED, normal_draws, stream_seed, uniform_draws
 
 _LIMITS = {
@@ -69,6 +69,7 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
         return labels.copy()
     if num_classes is None:
         num_classes = max(2, int(flat.max()) + 1)
+    num_classes = int(num_classes)
     counters = np.arange(flat.size)
     flip_rates = _flip_rates(flat.size, rate, seed)
     is_wrong = uniform_draws(counters, stream_seed(seed, _IS_WRONG)) < flip_rates
@@ -85,7 +86,7 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
 
 
 def _rows(owner, features, num_examples):
-    features = np.asarray(features)
+    features = plain_array(owner, "features", features)
     if features.dtype.kind not in "fiu":
         dtype = str(features.dtype)
         raise ValueError(_limits.error(owner, "features.dtype", "numeric", dtype))

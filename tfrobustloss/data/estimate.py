@@ -131,7 +131,7 @@ def noise_rate(
     """
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     estimate = _estimate("noise_rate", labels, probabilities, method, **options)
-    return NoiseRate(*interval(estimate, **options), confidence)
+    return NoiseRate(*interval(estimate, **_whole(options)), confidence)
 
 
 def wrong_labels(labels, probabilities, method="likelihood"):
@@ -223,7 +223,7 @@ def report(
     """
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     estimate = _estimate("report", labels, probabilities, method, top=top, **options)
-    rate = NoiseRate(*interval(estimate, **options), confidence)
+    rate = NoiseRate(*interval(estimate, **_whole(options)), confidence)
     counts = np.bincount(estimate.labels, minlength=len(estimate.matrix))
     losses, warnings = recommend(
         estimate.matrix,
@@ -259,6 +259,12 @@ def _estimate(owner, labels, probabilities, method, **options):
     return Estimate(*check_both(owner, labels, probabilities), method)
 
 
+def _whole(options):
+    """Options of an interval with the whole numbers among them as ints."""
+    whole = {name: int(options[name]) for name in ("resamples", "seed")}
+    return {**options, **whole}
+
+
 def _wrong_labels(estimate):
     likely = estimate.class_given_label()
     wrong = 1 - likely[np.arange(len(likely)), estimate.labels]
@@ -275,7 +281,7 @@ def _confused_pairs(estimate, top):
     shares = estimate.matrix * estimate.prior[:, np.newaxis]
     np.fill_diagonal(shares, 0)
     pairs = []
-    for cell in np.argsort(-shares, axis=None, kind="stable")[:top]:
+    for cell in np.argsort(-shares, axis=None, kind="stable")[: int(top)]:
         clean, noisy = np.unravel_index(cell, shares.shape)
         if shares[clean, noisy] > 0:
             entries = estimate.matrix[clean, noisy], shares[clean, noisy]
