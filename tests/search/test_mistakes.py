@@ -66,6 +66,15 @@ def test_an_open_journal_keeps_its_settings(tmp_path):
     search.close()
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "b/../a.jsonl.settings.json"])
+def test_a_preset_does_not_replace_its_journal(name, tmp_path):
+    (tmp_path / "b").mkdir()
+    search = _search(journal=tmp_path / "a.jsonl")
+    with pytest.raises(ValueError, match="save_preset: `path`.*another file.*a.jsonl"):
+        search.save_preset(tmp_path / name)
+    search.close()
+
+
 # --- what was found
 
 

@@ -74,6 +74,14 @@ def open_journal(journal, settings, *arguments, **options):
     return CmaSearch(*arguments, journal=journal, **options)
 
 
+def check_apart(path, journal):
+    """Raises if a file would replace a journal or its settings."""
+    kept = [] if journal is None else [os.fspath(journal), settings_path(journal)]
+    if os.path.realpath(path) in map(os.path.realpath, kept):
+        constraint = "another file than the journal and its settings"
+        raise ValueError(_limits.error("save_preset", "path", constraint, path))
+
+
 def preset(search, found):
     """The record of a search, as `tfrobustloss.presets.load_preset` reads it.
 

@@ -263,6 +263,7 @@ class TaylorLossSearch:
         Returns:
             The dict that is written.
         """
+        _provenance.check_apart(path, self.journal)
         record = _provenance.preset(self, self.best())
         text = json.dumps(record, indent=1, allow_nan=False)
         _files.write(path, f"{text}\n".encode())

@@ -73,6 +73,7 @@ class CMAES(keras_tuner.Tuner):
             `executions_per_trial` and others.
 
     Raises:
+        TypeError: An argument is of the wrong kind.
         ValueError: An argument is out of range, or the search space holds what cannot
             be searched; the message says what to do.
 
