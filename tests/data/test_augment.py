@@ -179,6 +179,9 @@ def test_a_recipe_of_one_step_or_of_recipes():
     erasing = augment.random_erasing()
     both = augment.Recipe([augment.Recipe([step]), erasing])
     assert both.steps == (step, *erasing.steps)
+    assert (erasing + step).steps == (*erasing.steps, step)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        erasing + run
 
 
 def test_erasing_takes_its_share():
@@ -227,6 +230,10 @@ def test_the_settings_of_the_adma_paper():
         (lambda: augment.rand_augment(11), ValueError, "magnitude=11"),
         (lambda: augment.random_erasing(2), ValueError, "probability=2"),
         (lambda: augment.random_erasing(area=(0, 3)), ValueError, "area=3"),
+        (lambda: augment.random_erasing(area=0.2), TypeError, "a pair.*area=0.2"),
+        (lambda: augment.random_erasing(value_range=1), TypeError, "value_range=1"),
+        (lambda: augment.rand_augment(value_range=1), TypeError, "value_range=1"),
+        (lambda: augment.Recipe([augment.adma]), TypeError, r"`adma\(\.\.\.\)`"),
         (lambda: augment.mixup(1), ValueError, "num_classes=1"),
         (lambda: augment.cutmix(3, alpha=2), ValueError, "alpha=2"),
         (lambda: augment.Recipe([3]), TypeError, "steps=3"),

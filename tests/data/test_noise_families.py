@@ -174,6 +174,7 @@ def test_feature_noise_of_an_image_is_its_own(kind, monkeypatch):
         (dict(images=GREY.astype(float)), r"`images`.*in \[0, 1\].*value_range"),
         (dict(value_range=(1, 0)), r"value_range=\(1, 0\)"),
         (dict(images=np.array(["a"])), "images.dtype"),
+        (dict(images=[[1, 2], [3]]), r"`len\(images\[i\]\)`.*=\[2, 1\]"),
     ],
 )
 def test_feature_noise_checks(change, match):
@@ -202,6 +203,8 @@ def test_open_set_checks():
         ValueError, match=r"outside_images.*\(2, 3, 'float64'\).*Resize"
     ):
         noise.open_set(np.zeros((4, 2)), np.zeros((2, 3)), 0.5, seed=0)
+    with pytest.raises(ValueError, match=r"len\(outside_images\[i\]\).*=\[2, 1\]"):
+        noise.open_set(np.zeros((4, 2)), [[0, 1], [2]], 0.5, seed=0)
     with pytest.raises(ValueError, match=r"len\(outside_images\).*=0"):
         noise.open_set(np.zeros((4, 2)), np.zeros((0, 2)), 0.5, seed=0)
     with pytest.raises(ValueError, match="`rate`.*rate=-1"):

@@ -182,6 +182,11 @@ def test_tflite(tmp_path):
     np.testing.assert_allclose(received, want, atol=1e-6)
 
 
+def test_a_tflite_path_is_a_path():
+    with pytest.raises(TypeError, match="export_tflite: `path` must be a path.*=None"):
+        serving.export_tflite(vector_model(), None)
+
+
 # --- what is refused
 
 

@@ -126,6 +126,8 @@ def test_long_content_has_a_long_length(prediction_log):
             "keys of .*Received: warmup='serving_other",
         ),
         ({"serving_default": {"x": np.zeros((3, 2))}}, r"inputs \['inputs'\]"),
+        ([[1.0], [1.0, 2.0]], r"shape \(None, 2\).*warmup=\(\)"),
+        ([["a", "b"]], r"shape \(None, 2\).*warmup=\(\)"),
         (np.zeros((1001, 2)), "at most 1000 examples. Received: warmup=1001"),
     ],
 )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfrobustloss import _limits
+from tfrobustloss.data._checks import plain_array
 from tfrobustloss.data._draws import SEED, normal_draws, stream_seed, uniform_draws
 
 _LIMITS = {"amount": _limits.Range(low=0, high=1), "seed": SEED}
@@ -49,7 +50,7 @@ def feature_noise(images, kind, amount, seed, value_range=None):
     if kind not in _KINDS:
         known = ", ".join(f"'{one}'" for one in _KINDS)
         raise ValueError(_limits.error(owner, "kind", f"one of {known}", kind))
-    images = np.array(images)  # a copy: the caller's stay clean
+    images = plain_array(owner, "images", images).copy()  # the caller's stay clean
     low, high = _checked_range(owner, images, value_range)
     if not images.size:
         return images
@@ -100,7 +101,8 @@ def open_set(images, outside_images, rate, seed):
     """
     owner = "open_set"
     _limits.check(owner, _OPEN_LIMITS, rate=rate, seed=seed)
-    images, outside = np.array(images), np.asarray(outside_images)
+    images = plain_array(owner, "images", images).copy()
+    outside = plain_array(owner, "outside_images", outside_images)
     wanted = ("...", *images.shape[1:], str(images.dtype))
     if outside.shape[1:] != images.shape[1:] or outside.dtype != images.dtype:
         constraint = f"{wanted}, shape and type of `images`"

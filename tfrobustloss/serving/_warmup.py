@@ -74,7 +74,10 @@ def _arrays(owner, signature, specs, examples):
     for spec in specs:
         dtype = spec.dtype.as_numpy_dtype
         text = dtype in (object, np.object_)
-        array = np.asarray(examples[spec.name], object if text else None)
+        try:
+            array = np.asarray(examples[spec.name], object if text else dtype)
+        except (TypeError, ValueError):  # no numbers, or rows of several lengths
+            array = np.array(None)
         fits = array.ndim > 0 and spec.shape.is_compatible_with(array.shape)
         fits = fits and (
             not text or all(isinstance(x, bytes | str) for x in array.flat)
@@ -85,7 +88,7 @@ def _arrays(owner, signature, specs, examples):
                 constraint = f"a list of bytes for {signature}"
             shape = tuple(array.shape)
             raise ValueError(_limits.error(owner, "warmup", constraint, shape))
-        arrays.append(array if text else array.astype(dtype))
+        arrays.append(array)
     if len({len(array) for array in arrays}) > 1:
         lengths = [len(array) for array in arrays]
         constraint = "as many examples of each input"

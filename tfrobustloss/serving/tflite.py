@@ -34,6 +34,8 @@ def export_tflite(model, path, *, activation=None, temperature=None):
         ...     os.listdir(folder)
         ['model.tflite']
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(_limits.error(_OWNER, "path", "a path", path))
     path = os.fspath(path)
     if not path.endswith(".tflite"):
         constraint = "a path that ends in .tflite"

@@ -96,10 +96,10 @@ class Recipe:
         return all(step.supports_jit for step in self.steps)
 
     def __add__(self, other):
-        """The steps of both, one recipe after the other."""
-        if not isinstance(other, Recipe):
+        """The steps of both, one recipe after the other; a step counts as a recipe."""
+        if not isinstance(other, Recipe) and _way_out(other) is not None:
             return NotImplemented
-        return Recipe(self.steps + other.steps)
+        return Recipe([self, other])
 
     def get_config(self):
         """The steps as plain JSON values."""
@@ -123,5 +123,8 @@ def _way_out(step):
     if callable(step) and says:
         return None
     if callable(step):
-        return "A function goes into `data.pipeline(..., augment=function)`."
+        return (
+            "Call what makes a recipe, `adma(...)`; a function of a batch goes into "
+            "`data.pipeline(..., augment=function)`."
+        )
     return ""

@@ -108,6 +108,7 @@ def rand_augment(magnitude=5, num_ops=2, value_range=(0, 255)):
         `Recipe`.
 
     Raises:
+        TypeError: A value is no number, or `value_range` no pair.
         ValueError: `magnitude` or `num_ops` is out of range.
 
     Example:
@@ -120,7 +121,7 @@ def rand_augment(magnitude=5, num_ops=2, value_range=(0, 255)):
     """
     _limits.check("rand_augment", _LIMITS, magnitude=magnitude, num_ops=num_ops)
     layer = SeededRandAugment(
-        value_range=tuple(value_range),
+        value_range=_pair("rand_augment", "value_range", value_range),
         num_ops=int(num_ops),
         factor=magnitude / 10,
         dtype="float32",
@@ -143,6 +144,7 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
         `Recipe`.
 
     Raises:
+        TypeError: `probability` is no number, or `area` or `value_range` no pair.
         ValueError: `probability` or `area` is outside [0, 1].
 
     Example:
@@ -153,14 +155,15 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
         Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
     """
     _limits.check("random_erasing", _LIMITS, probability=probability)
+    area = _pair("random_erasing", "area", area)
     for end in area:
         limits = {"area": _limits.Range(low=0, high=1)}
         _limits.check("random_erasing", limits, area=end)
     layer = keras.layers.RandomErasing(
         # a pair: of a single number Keras' layer draws the probability as well
         factor=(probability, probability),
-        scale=tuple(area),
-        value_range=tuple(value_range),
+        scale=area,
+        value_range=_pair("random_erasing", "value_range", value_range),
         dtype="float32",
         seed=0,
     )
@@ -214,3 +217,10 @@ def cutmix(num_classes, alpha=1.0):
         Localizable Features", ICCV 2019.
     """
     return Recipe([CutMix(num_classes, alpha)])
+
+
+def _pair(owner, name, values):
+    if not isinstance(values, tuple | list) or len(values) != 2:
+        constraint = "a pair: the smallest and the largest"
+        raise TypeError(_limits.error(owner, name, constraint, values))
+    return tuple(values)
