@@ -20,6 +20,7 @@ LIMITS = {"temperature": _limits.Range(0, 5, open_low=True)}
 
 _NEAR_ONE = 1e-12  # stands for t - 1 = 0: every formula is at its limit in float64
 _LARGEST_GAP = 1e30  # sums and products with it stay finite in float32
+_IMPOSSIBLE = -1e4  # stands for log(0) where a temperature below 1 makes p 0
 
 
 class Tempered:
@@ -50,9 +51,11 @@ class Tempered:
         # the last step takes back what the quick sums rounded, and stays apart from
         # the level: where that is nearly -s * gap their difference has more digits
         self._solve(level, self._newton_step(level, row_sum))
+        self._total = None
         if _limits.is_variable(temperature) or temperature < 1:
             # what is missing there is common to all classes and divides out
-            self.p = self.p / row_sum(self.p)
+            self._total = row_sum(self.p)
+            self.p = self.p / self._total
 
     def to_power(self, exponent):
         """`p ** exponent`; 0 where `p` is 0."""
@@ -63,9 +66,23 @@ class Tempered:
             result = ops.exp(exponent * self.log_p())
         return ops.where(self.p > 0, result, 0)
 
-    def log_p(self):
-        """`log(p)`, with the logarithm of 1e-30 where `p` is smaller."""
-        return ops.log(ops.maximum(self.p, 1e-30))
+    def log_p(self, pick=None):
+        """`log(p)`, also where `p` underflows; `_IMPOSSIBLE` where it must be 0.
+
+        With `pick`, which selects a class of each row of a tensor, that of the class.
+        """
+        common = 0.0 if self._total is None else ops.log(self._total)
+        x = self._scaled if self._scaled is not None else self.x
+        if pick is not None:
+            x = pick(x)
+            common = common if self._total is None else ops.squeeze(common, -1)
+        if self._scaled is None:
+            some = x > 0
+            log_x = ops.log(ops.where(some, x, 1))
+        else:
+            some = x > -1
+            log_x = ops.log1p(ops.where(some, x, 0))
+        return ops.where(some, -log_x / self._s - common, _IMPOSSIBLE)
 
     # The level is u = 1 + s * nu where s is far from 0 (for t < 1, u is near 0, and
     # nu would round away its digits), and nu where it is not (u would be 1).
@@ -85,11 +102,12 @@ class Tempered:
     def _solve(self, level, step=0.0):
         """Sets `p`, `p_to_t` and `x` for a level of the normaliser plus a step."""
         s = self._s
+        self._scaled = None
         if self._far:
             self.x = x = ops.maximum(level + s * self._gap + step, 0.0)
             self.p = power(x, -1 / s)
         else:
-            scaled = s * (level + self._gap + step)
+            self._scaled = scaled = s * (level + self._gap + step)
             inside = scaled > -1
             scaled = ops.where(inside, scaled, 0)
             self.p = ops.where(inside, ops.exp(-ops.log1p(scaled) / s), 0)

@@ -99,6 +99,8 @@ def test_a_variable_of_an_inner_loss_is_followed():
     ("arguments", "error", "message"),
     [
         ((keras.losses.MeanSquaredError(),), TypeError, "`active` must be a class"),
+        ((losses.Boundary(),), TypeError, "`active` must be a class"),
+        ((losses.SigmoidFocal(),), TypeError, "`active` must be a class"),
         ((None, "mae"), TypeError, "`passive` must be a class.*passive='mae'"),
         (
             (losses.Focal(), losses.Focal(from_logits=True)),

@@ -217,9 +217,9 @@ def test_where_the_authors_code_fails(t1, t2, logits, label, expected):
 
 
 def test_finite_with_a_plain_logarithm_of_a_class_of_probability_zero():
-    # t1 = 1, t2 = 0.5: theirs is NaN; in theory infinite, here the log of 1e-30
+    # t1 = 1, t2 = 0.5: theirs is NaN; in theory infinite, here a log of -1e4
     logits = np.array([[3.0, 0.0, -3.0]], "float32")
-    for label, expected in ((0, 0.0), (2, -math.log(1e-30))):
+    for label, expected in ((0, 0.0), (2, 1e4)):
         loss = bi_tempered_logistic([label], logits, 1.0, 0.5, from_logits=True)
         assert float(loss[0]) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
@@ -287,3 +287,20 @@ def test_activation_is_the_softmax_that_the_loss_sees():
     logits = ops.convert_to_tensor(np.array([Z], "float32"))
     p = BiTemperedLogistic(t2=4.0).activation(logits)
     np.testing.assert_allclose(numpy(p), [bisected(Z, 4.0)], atol=1e-7)
+
+
+@pytest.mark.parametrize("t1", [0.5, 0.8, 0.95, 0.99])
+@pytest.mark.parametrize("y_true", [[1], [[0.0, 1.0]]])
+def test_an_impossible_label_costs_the_most(t1, y_true):
+    # a temperature of .5 gives the far class no probability at all
+    loss = BiTemperedLogistic(t1, 0.5, from_logits=True)
+    value = float(numpy(loss(y_true, np.array([[10.0, 0.0]], "float32"))))
+    assert value == pytest.approx(1 / (1 - t1), rel=1e-6)
+
+
+@pytest.mark.parametrize("y_true", [[1], [[0.0, 1.0]]])
+@pytest.mark.parametrize("gap", [20.0, 200.0, 1e4])
+def test_cross_entropy_where_the_probability_underflows(y_true, gap):
+    loss = BiTemperedLogistic(1.0, 1.0, from_logits=True)
+    value = float(numpy(loss(y_true, np.array([[gap, 0.0]], "float32"))))
+    assert value == pytest.approx(gap, rel=1e-5)

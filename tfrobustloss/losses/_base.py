@@ -1,5 +1,7 @@
 """The class that turns a per-example function into a `keras.losses.Loss`."""
 
+import inspect
+
 import keras
 from keras import ops
 
@@ -47,8 +49,10 @@ class FunctionLoss(keras.losses.Loss):
         reduction="sum_over_batch_size",
         name=None,
         dtype=None,
+        **unknown,
     ):
         owner = type(self).__name__
+        _check_arguments(type(self), parameters, unknown)
         _limits.check(owner, {"ignore_class": _IGNORE}, ignore_class=ignore_class)
         _limits.check(owner, self.limits, **parameters)
         super().__init__(name or self.function.__name__, reduction, dtype)
@@ -134,9 +138,14 @@ class TaskLoss(FunctionLoss):
     """
 
     def __init__(
-        self, parameters, reduction="sum_over_batch_size", name=None, dtype=None
+        self,
+        parameters,
+        reduction="sum_over_batch_size",
+        name=None,
+        dtype=None,
+        **unknown,
     ):
-        super().__init__(parameters, None, reduction, name, dtype)
+        super().__init__(parameters, None, reduction, name, dtype, **unknown)
 
     def call(self, y_true, y_pred):
         """Loss per example, as the function gives it, in float32 or float64."""
@@ -159,6 +168,21 @@ class TaskLoss(FunctionLoss):
 
 
 _IGNORE = _limits.Range(integer=True, optional=True)
+
+
+def _check_arguments(loss_class, parameters, unknown):
+    """Raises for arguments that a loss does not have, and switches that are no bool."""
+    owner = loss_class.__name__
+    signature = inspect.signature(loss_class).parameters
+    if unknown:
+        named = [name for name in signature if name != "keras_options"]
+        known = ", ".join([*named, "reduction", "name", "dtype"])
+        raise TypeError(
+            f"{owner}: unknown argument {next(iter(unknown))!r}. It has {known}."
+        )
+    for name, value in parameters.items():
+        if name in signature and isinstance(signature[name].default, bool):
+            _limits.check_flag(owner, name, value)
 
 
 class _Reduce(keras.losses.Loss):

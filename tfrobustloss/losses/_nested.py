@@ -3,7 +3,7 @@
 import keras
 
 from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._base import FunctionLoss, TaskLoss
 
 
 class NestedLoss(FunctionLoss):
@@ -82,7 +82,8 @@ def on_logits(loss, from_logits):
 def check_inner(owner, **losses):
     """Raises unless all are classification losses of this package."""
     for name, loss in losses.items():
-        known = isinstance(loss, FunctionLoss) and hasattr(loss, "from_logits")
+        known = isinstance(loss, FunctionLoss) and not isinstance(loss, TaskLoss)
+        known = known and hasattr(loss, "from_logits")
         known = known and getattr(loss, "per_example", True)
         if not known:
             constraint = "a classification loss of this package"

@@ -4,7 +4,7 @@ from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss.losses._base import TaskLoss
-from tfrobustloss.losses._targets import as_floats
+from tfrobustloss.losses._targets import as_floats, shares
 
 _LARGEST = 1e30  # sums of it stay finite in float32
 
@@ -25,6 +25,7 @@ def loss_of_role(owner, given, real, generated, generator, largest=_LARGEST):
     logits = ops.clip(logits, -largest, largest)
     if len(logits.shape) > 1 and logits.shape[-1] == 1:
         logits = ops.squeeze(logits, -1)
+    y_true = shares(owner, y_true, "1 stands for real and 0 for generated.")
     realness = _fitted(owner, y_true, logits)
     if role == "generator":
         return (1 - realness) * generator(logits)

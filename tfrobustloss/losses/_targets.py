@@ -1,10 +1,13 @@
 """Targets that are numbers: made to fit the prediction, or refused."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss.losses._decoding import to_float
+
+_SLACK = 1e-3  # what resizing a mask rounds
 
 
 def as_floats(y_true, y_pred):
@@ -23,6 +26,34 @@ def check_shapes(owner, y_true, y_pred, narrowest=1):
     if not fits or expected[-1] < narrowest:
         constraint = f"of the shape of `y_pred`, {expected}, {narrowest} wide or more"
         raise ValueError(_limits.error(owner, "y_true", constraint, received))
+
+
+def shares(owner, y_true, hint=""):
+    """Targets in [0, 1]. Others are refused where they can be seen.
+
+    In a compiled program they are clipped, and one that is NaN is 0.
+    """
+    seen = _limits.visible(y_true)
+    if seen is not None:
+        _refuse(
+            owner, "in [0, 1]", seen, (seen >= -_SLACK) & (seen <= 1 + _SLACK), hint
+        )
+    return ops.where(ops.isnan(y_true), 0, ops.clip(y_true, 0, 1))
+
+
+def numbers(owner, y_true):
+    """Finite targets. Others are refused where they can be seen, and 0 elsewhere."""
+    seen = _limits.visible(y_true)
+    if seen is not None:
+        hint = "Drop these examples, or give them a sample weight of 0 and any number."
+        _refuse(owner, "finite", seen, np.isfinite(seen), hint)
+    return ops.where(ops.isfinite(y_true), y_true, 0)
+
+
+def _refuse(owner, constraint, values, sound, hint):
+    if not sound.all():
+        bad = values[~sound].ravel()[:5].tolist()
+        raise ValueError(_limits.error(owner, "y_true", constraint, bad, hint))
 
 
 def mean_per_example(values):

@@ -17,7 +17,7 @@ from tfrobustloss.losses._anchors import (
 )
 from tfrobustloss.losses._base import TaskLoss
 from tfrobustloss.losses._boxes import check_format, paired_iou
-from tfrobustloss.losses._targets import as_floats, check_shapes
+from tfrobustloss.losses._targets import as_floats, check_shapes, numbers, shares
 
 _FOCAL_LIMITS = {
     "gamma": _limits.Range(low=0),
@@ -29,6 +29,9 @@ _LOCALIZATION_LIMITS = {
     "beta": _limits.Range(low=1e-6, high=1e6),
 }
 _LARGEST = 1e30  # sums of it stay finite in float32
+
+
+_ONE_HOT = "Give a column per class: 1 where the box holds it, 0 elsewhere."
 
 
 def sigmoid_focal(
@@ -70,6 +73,7 @@ def sigmoid_focal(
     _limits.check("sigmoid_focal", _FOCAL_LIMITS, gamma=gamma, alpha=alpha)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes("sigmoid_focal", y_true, y_pred)
+    y_true = shares("sigmoid_focal", y_true, _ONE_HOT)
     hit, miss = focal_terms(y_true, y_pred, gamma, alpha, from_logits)
     losses = ops.sum(hit + miss, axis=-1)
     return over_positives(losses, y_true) if per_positive else losses
@@ -153,9 +157,10 @@ def iou_balanced_classification(
     check_format(owner, box_format, variance)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true, y_pred, narrowest=5)
-    targets = y_true[..., 4:]
+    boxes = numbers(owner, y_true[..., :4])
+    targets = shares(owner, y_true[..., 4:], _ONE_HOT)
     hit, miss = focal_terms(targets, y_pred[..., 4:], gamma, alpha, from_logits)
-    iou = paired_iou(y_true[..., :4], y_pred[..., :4], box_format, variance)
+    iou = paired_iou(boxes, y_pred[..., :4], box_format, variance)
     hit = hit * balance(hit, targets, ops.expand_dims(iou, -1), eta)
     losses = ops.sum(hit + miss, axis=-1)
     return over_positives(losses, targets) if per_positive else losses
@@ -235,6 +240,7 @@ def iou_balanced_localization(
     check_format(owner, box_format, variance)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true[..., :4], y_pred[..., :4], narrowest=4)
+    y_true = numbers(owner, y_true)
     matched, predicted = y_true[..., :4], y_pred[..., :4]
     iou = ops.stop_gradient(paired_iou(matched, predicted, box_format, variance))
     distance = ops.abs(ops.clip(predicted - matched, -_LARGEST, _LARGEST))

@@ -24,8 +24,8 @@ def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
 
     With two classes both are cross-entropy, the latter of the other label. The
     authors go on with the examples whose `p`, a mean over the last epochs, exceeds
-    1 / classes alone, then with cross-entropy for the sure ones: weights of 0 for the others, not parts of the
-    loss. Their weights of classes are sample weights as well.
+    1 / classes alone, then with cross-entropy for the sure ones: weights of 0 for the
+    others, not parts of the loss. Their weights of classes are sample weights as well.
 
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,

@@ -7,7 +7,12 @@ from keras import ops
 from tfrobustloss import _limits
 from tfrobustloss.losses._base import TaskLoss
 from tfrobustloss.losses._features import FeatureNetwork
-from tfrobustloss.losses._targets import as_floats, check_shapes, mean_per_example
+from tfrobustloss.losses._targets import (
+    as_floats,
+    check_shapes,
+    mean_per_example,
+    numbers,
+)
 
 _WEIGHT = _limits.Range(low=0)
 _LIMITS = {
@@ -79,7 +84,7 @@ def perceptual(
     )
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes("perceptual", y_true, y_pred)
-    wanted_content, wanted_style = features(y_true)
+    wanted_content, wanted_style = features(numbers("perceptual", y_true))
     content, style = features(y_pred)
     if style_features is not None:
         wanted_style = style_features

@@ -11,7 +11,13 @@ from keras import ops
 from tfrobustloss import _limits
 from tfrobustloss.losses._base import FunctionLoss, TaskLoss
 from tfrobustloss.losses._nested import values
-from tfrobustloss.losses._targets import as_floats, check_shapes, mean_per_example
+from tfrobustloss.losses._targets import (
+    as_floats,
+    check_shapes,
+    mean_per_example,
+    numbers,
+    shares,
+)
 
 _DICE_LIMITS = {"smooth": _limits.Range(low=0)}
 _COMBINED_LIMITS = {"alpha": _limits.Range(0, 1)}
@@ -53,6 +59,7 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
     _limits.check("generalized_dice", _DICE_LIMITS, smooth=smooth)
     mask, y_pred = as_floats(y_true, y_pred)
     check_shapes("generalized_dice", mask, y_pred)
+    mask = shares("generalized_dice", mask, "Divide masks of 0 and 255 by 255.")
     p = _probabilities(y_pred, from_logits)
     axes = tuple(range(1, len(p.shape) - 1))
     size = ops.sum(mask, axis=axes)
@@ -120,6 +127,7 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
     distance, y_pred = as_floats(y_true, y_pred)
     check_shapes("boundary", distance, y_pred)
     _check_classes("boundary", classes, y_pred.shape[-1])
+    distance = numbers("boundary", distance)
     distance = ops.clip(distance, -_LARGEST, _LARGEST)
     products = distance * _probabilities(y_pred, from_logits)
     if classes is not None:

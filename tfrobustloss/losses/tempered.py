@@ -98,8 +98,9 @@ def bi_tempered_logistic(
         y_pred: Probabilities from `tempered_softmax(logits, t2)`, or the logits,
             shape `(..., classes)`.
         t1: Float in [0, 1].
-        t2: Float in (0, 5]. Below `t1` the gradient at a class of probability 0,
-            infinite in theory, is taken as 0.
+        t2: Float in (0, 5]. Below 1 far classes have probability 0, whose logarithm
+            counts as -1e4: this matters for `t1` above 0.99 alone. Below `t1` the
+            gradient at such a class, infinite in theory, is taken as 0.
         label_smoothing: Float in [0, 1], mass spread over all classes, Keras'
             convention. The authors' code spreads over the wrong classes only: its
             value `e` is `e * classes / (classes - 1)` here.
@@ -133,7 +134,11 @@ def bi_tempered_logistic(
         log_p = prediction.log()
         target = _Target(labels, label_smoothing, log_p.dtype)
         power = ops.exp((1 - t1) * log_p)
-        return target.divergence(ops.exp(log_p), log_p, power, t1)
+
+        def log_of(pick=None):
+            return log_p if pick is None else pick(log_p)
+
+        return target.divergence(ops.exp(log_p), log_of, power, t1)
     logits = to_float(y_pred)
     labels = y_true if isinstance(y_true, Labels) else Labels(y_true, logits)
     target = _Target(labels, label_smoothing, logits.dtype)
@@ -142,7 +147,7 @@ def bi_tempered_logistic(
         tempered = Tempered(logits, t2)
         slope = tempered.to_power(t2 - t1)
         power = slope * tempered.x  # p ** (1 - t1)
-        value = target.divergence(tempered.p, tempered.log_p(), power, t1)
+        value = target.divergence(tempered.p, tempered.log_p, power, t1)
 
         def gradient(upstream):
             direction = target.minus_label(tempered.p) * slope
@@ -167,13 +172,13 @@ class _Target:
             self._rows = rows + label_smoothing / labels.num_classes
 
     def divergence(self, p, log_p, power, t1):
-        """The loss per example, from `p`, `log(p)` and `p ** (1 - t1)`."""
+        """The loss per example, from `p`, a function for `log(p)`, `p ** (1 - t1)`."""
         spread = ops.sum(p * power, axis=-1)
         if self._rows is None:
-            gain = _log_t(self._labels.pick(log_p), t1)
+            gain = _log_t(log_p(self._labels.pick), t1)
             return (spread - 1) / (2 - t1) - gain
         far = not _limits.is_variable(t1) and t1 < 0.95
-        gain = (power - 1) / (1 - t1) if far else _log_t(log_p, t1)
+        gain = (power - 1) / (1 - t1) if far else _log_t(log_p(), t1)
         return self._entropy(t1) - ops.sum(self._rows * gain, -1) + spread / (2 - t1)
 
     def _entropy(self, t1):
