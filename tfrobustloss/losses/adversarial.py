@@ -2,7 +2,8 @@
 
 A critic's batch holds real examples, `y_true` 1, and generated ones, `y_true` 0, so
 that the mean over it is half the sum of the papers' two means when there are as many
-of each. The generator's loss looks at the generated ones only.
+of each. The generator's loss looks at the generated ones only: real ones in its batch
+cost 0 but count in the mean, so give it generated ones alone.
 """
 
 import keras
