@@ -166,12 +166,11 @@ class Labels:
             sound = ops.logical_and(rows >= 0, ops.isfinite(rows))
             self.ids, self.rows = None, ops.where(sound, rows, 0)
             return
-        if len(label_shape) == len(shape):
-            label_shape = label_shape[:-1]
-            y_true = ops.squeeze(ops.convert_to_tensor(y_true), -1)
-        self._check_same(label_shape, shape[:-1])
+        column = len(label_shape) == len(shape)
+        self._check_same(label_shape[:-1] if column else label_shape, shape[:-1])
         seen = _check_visible_ids(y_true, self.num_classes, ignore_class)
-        self.ids, self.rows = _whole(ops.convert_to_tensor(y_true), seen), None
+        ids = _whole(ops.convert_to_tensor(y_true), seen)
+        self.ids, self.rows = ops.squeeze(ids, -1) if column else ids, None
 
     def _check_same(self, received, expected):
         fits = len(received) == len(expected) and all(
