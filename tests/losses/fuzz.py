@@ -4,13 +4,15 @@ A case is a small dict of plain JSON, so that one that fails can be written down
 again: `python benchmarks/fuzz_losses.py --loss NAME --case 'JSON'`.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 from hypothesis import strategies as st
 from keras import ops
 
 from tfrobustloss import _limits
-from tfrobustloss._backend import value_and_gradient
+from tfrobustloss._backend import double_precision, value_and_gradient
 
 ROWS_A_CASE = 6
 CLASSES = (2, 3, 4, 5, 10, 37, 100, 1000)
@@ -113,6 +115,12 @@ def build(row, case):
 
 def run(row, case):
     """Raises an AssertionError if the loss of a row breaks a promise in a case."""
+    wide = case["dtype"] == "float64"
+    with double_precision() if wide else contextlib.nullcontext():
+        _run(row, case)
+
+
+def _run(row, case):
     loss = build(row, case)
     if loss is None:
         return

@@ -17,7 +17,7 @@ SWITCHES = [
 
 
 @pytest.mark.parametrize(("row", "name"), SWITCHES)
-@pytest.mark.parametrize("value", ["False", "no", 0, None])
+@pytest.mark.parametrize("value", ["False", 0])
 def test_a_switch_is_a_bool(row, name, value):
     owner = row.loss_class.__name__
     message = rf"{owner}: `{name}` must be True or False\. Received: {name}={value!r}"
