@@ -9,15 +9,9 @@ import keras
 from keras import ops
 
 from tfrobustloss import _limits
+from tfrobustloss.losses import _targets
 from tfrobustloss.losses._base import FunctionLoss, TaskLoss
 from tfrobustloss.losses._nested import values
-from tfrobustloss.losses._targets import (
-    as_floats,
-    check_shapes,
-    mean_per_example,
-    numbers,
-    shares,
-)
 
 _DICE_LIMITS = {"smooth": _limits.Range(low=0)}
 _COMBINED_LIMITS = {"alpha": _limits.Range(0, 1)}
@@ -57,9 +51,10 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
         Highly Unbalanced Segmentations", DLMIA 2017.
     """
     _limits.check("generalized_dice", _DICE_LIMITS, smooth=smooth)
-    mask, y_pred = as_floats(y_true, y_pred)
-    check_shapes("generalized_dice", mask, y_pred)
-    mask = shares("generalized_dice", mask, "Divide masks of 0 and 255 by 255.")
+    mask, y_pred = _targets.as_floats(y_true, y_pred)
+    _targets.check_shapes("generalized_dice", mask, y_pred)
+    hint = "Divide masks of 0 and 255 by 255."
+    mask = _targets.shares("generalized_dice", mask, hint)
     p = _probabilities(y_pred, from_logits)
     axes = tuple(range(1, len(p.shape) - 1))
     size = ops.sum(mask, axis=axes)
@@ -124,15 +119,15 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
     Reference:
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
-    distance, y_pred = as_floats(y_true, y_pred)
-    check_shapes("boundary", distance, y_pred)
+    distance, y_pred = _targets.as_floats(y_true, y_pred)
+    _targets.check_shapes("boundary", distance, y_pred)
     _check_classes("boundary", classes, y_pred.shape[-1])
-    distance = numbers("boundary", distance)
+    distance = _targets.numbers("boundary", distance)
     distance = ops.clip(distance, -_LARGEST, _LARGEST)
     products = distance * _probabilities(y_pred, from_logits)
     if classes is not None:
         products = ops.stack([products[..., k] for k in classes], axis=-1)
-    return mean_per_example(products)
+    return _targets.mean_per_example(products)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -191,7 +186,7 @@ def region_boundary(
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
     _limits.check("region_boundary", _COMBINED_LIMITS, alpha=alpha)
-    y_true, y_pred = as_floats(y_true, y_pred)
+    y_true, y_pred = _targets.as_floats(y_true, y_pred)
     channels = y_pred.shape[-1]
     if y_true.shape[-1] != 2 * channels:
         constraint = f"masks and distances side by side, {2 * channels} channels"
@@ -199,7 +194,7 @@ def region_boundary(
         raise ValueError(_limits.error("region_boundary", "y_true", constraint, shape))
     of_region = region(y_true[..., :channels], y_pred)
     if len(of_region.shape):
-        of_region = mean_per_example(ops.cast(of_region, y_pred.dtype))
+        of_region = _targets.mean_per_example(ops.cast(of_region, y_pred.dtype))
     of_boundary = boundary(y_true[..., channels:], y_pred, classes, from_logits)
     weight = 1 - alpha if rebalance else 1
     return weight * of_region + alpha * of_boundary
