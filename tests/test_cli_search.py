@@ -132,6 +132,7 @@ def test_terminal(rich_is_there, tmp_path, monkeypatch, capsys):
         (["--journal", "a.json", "--output", "x/../a.json"], "`journal`.*--output"),
         (["--output", "{folder}/a.png", "--plot", "{folder}/a.png"], "`plot`.*--outp"),
         (["--journal", "a", "--output", "a.settings.json"], "`output`.*the settings"),
+        (["--start", __file__, "--output", __file__], "`output`.*that of --start"),
     ],
 )
 def test_mistakes_are_one_line(options, message, tmp_path, monkeypatch, capsys):

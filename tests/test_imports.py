@@ -24,6 +24,7 @@ ALLOWED = {
     "_backend": (set(), {"keras", "numpy", *FRAMEWORKS}),
     "_environment": (EVERYTHING, {"keras", "numpy"}),
     "_files": ({"_limits"}, set()),
+    "_outputs": (set(), {"keras"}),
     "_settings": (set(), set()),
     "_specs": ({"losses", "data.noise", "_limits"}, {"numpy"}),
     "losses": ({"_limits", "_powers", "_tempered"}, {"keras", "numpy"}),
@@ -44,7 +45,7 @@ ALLOWED = {
         {"keras", "numpy"},
     ),
     "search": (
-        {"losses", "layers", "_limits", "_backend", "_files"},
+        {"losses", "layers", "_limits", "_outputs", "_backend", "_files"},
         {"keras", "numpy", *FRAMEWORKS},
     ),
     "search._programs_tensorflow": (
@@ -69,7 +70,7 @@ ALLOWED = {
     "search._provenance": ({"_environment", "_files", "_limits", "presets"}, set()),
     "presets": ({"losses", "_limits"}, set()),
     "serving": (
-        {"layers", "_tempered", "_files", "_limits"},
+        {"layers", "_tempered", "_outputs", "_files", "_limits"},
         {"keras", "numpy", "tensorflow"},
     ),
     "serving._c_loader": (set(), set()),  # runs where nothing can be imported

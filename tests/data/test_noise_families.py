@@ -113,6 +113,10 @@ def test_large_pixels_do_not_overflow():
         (dict(features=np.full((4000, 2), np.nan)), r"features\[0, 0\].*nan"),
         (dict(features=np.full(4000, "a")), "features.dtype"),
         (dict(num_classes=3), "labels"),
+        (
+            dict(labels=CLEAN.astype("int8"), num_classes=300),
+            "`labels.dtype`.*can hold class 299.*'int8'.*astype",
+        ),
     ],
 )
 def test_instance_dependent_checks(change, match):

@@ -62,7 +62,10 @@ def test_options(saved, images, tmp_path, capsys):
     ("options", "message"),
     [
         (["--class-names", "a,b"], "`class_names` must be 3 names"),
-        (["--scale", "1/0"], "`scale` must be a number, such as 1/255. Received"),
+        (["--scale", "1/0"], "`scale` must be a finite number other than 0, such as"),
+        (["--scale", "0"], "`scale` must be .* other than 0.*scale='0'"),
+        (["--scale", "nan"], "`scale` must be a finite number.*scale='nan'"),
+        (["--scale", "1e999"], "`scale` must be a finite number"),
         (["--scale", "1/255"], "`preprocessing` must be None.* image_bytes=True"),
         (["--top-k", "9"], "`top_k` must be"),
         (["--temperature", "9"], "`temperature` must be in"),

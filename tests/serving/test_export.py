@@ -11,7 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from tests.losses.values import numpy
 from tests.serving.models import ENDINGS, image_model, vector_model
-from tfrobustloss import layers, losses, serving
+from tfrobustloss import losses, serving
 from tfrobustloss.serving import _activation, _signatures
 
 LOGITS = np.array([[2.0, 0.0, -1.0]], "float32")
@@ -341,11 +341,3 @@ def test_a_failure_in_the_middle_leaves_nothing(error, monkeypatch, tmp_path):
             serving.export(model, tmp_path / folder)
     assert os.listdir(tmp_path) == ["old"]
     assert os.listdir(tmp_path / "old") == ["1"]
-
-
-def test_layers_know_how_they_end():
-    ends = _activation._ends_in_probabilities
-    assert ends(layers.TemperedSoftmax(1.2))
-    inner = vector_model(activation="sigmoid")
-    assert ends(keras.Sequential([keras.Input((2,)), inner]))
-    assert not ends(vector_model())

@@ -1,6 +1,7 @@
 """`tfrobustloss export`: a saved model as a version for TF Serving."""
 
 import fractions
+import math
 import os
 import shlex
 import warnings
@@ -103,9 +104,11 @@ def _rescaling(text):
 
     try:
         scale = float(fractions.Fraction(text.replace(" ", "")))
-    except (ValueError, ZeroDivisionError):
-        constraint = "a number, such as 1/255"
-        raise ValueError(_error("scale", constraint, text)) from None
+    except (ValueError, ArithmeticError):
+        scale = 0.0
+    if not scale or not math.isfinite(scale):
+        constraint = "a finite number other than 0, such as 1/255"
+        raise ValueError(_error("scale", constraint, text))
     return keras.layers.Rescaling(scale)
 
 

@@ -80,7 +80,10 @@ def run(arguments):
     _options.check_outputs(
         "search",
         {"output": output, "journal": journal, "plot": arguments.plot},
-        [("the settings of the journal", _provenance.settings_path(journal))],
+        [
+            ("the settings of the journal", _provenance.settings_path(journal)),
+            ("that of --start", _file(arguments.start)),
+        ],
     )
     try:
         search = _prepare(arguments, journal)
@@ -210,6 +213,11 @@ def _start(text):
         return [float(part) for part in text.strip("[]").split(",")]
     except ValueError:
         return text
+
+
+def _file(text):
+    """The start where it is a file, else None."""
+    return text if os.path.isfile(text) else None
 
 
 def _numbers(name, text):

@@ -91,6 +91,15 @@ def class_ids(owner, name, labels, num_classes=None):
     return integers(owner, name, labels, 0, high, _way_to_ids(labels, width))
 
 
+def check_holds(owner, name, labels, num_classes):
+    """Raises a ValueError if the type of integer labels is too narrow for a class."""
+    if np.iinfo(labels.dtype).max < num_classes - 1:
+        constraint = f"a type that can hold class {num_classes - 1}"
+        dtype, hint = str(labels.dtype), f'Cast them: {name}.astype("int64").'
+        error = _limits.error(owner, f"{name}.dtype", constraint, dtype, hint)
+        raise ValueError(error)
+
+
 def _way_to_ids(labels, width):
     """What turns labels into class ids: `argmax` of flat ones would be one number."""
     if width > 1 or labels.dtype.kind in "iu":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfrobustloss import _limits
-from tfrobustloss.data._checks import class_ids, plain_array
+from tfrobustloss.data._checks import check_holds, class_ids, plain_array
 from tfrobustloss.data._draws import SEED, normal_draws, stream_seed, uniform_draws
 
 _LIMITS = {
@@ -47,7 +47,8 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
 
     Raises:
         ValueError: `features` and `labels` differ in length, `features` are not finite
-            numbers, labels are not class ids, or a parameter is out of its range.
+            numbers, labels are not class ids or their type
+            cannot hold the highest class, or a parameter is out of its range.
 
     Example:
         >>> pixels = np.arange(40.0).reshape(10, 4) / 40
@@ -70,6 +71,7 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
     if num_classes is None:
         num_classes = max(2, int(flat.max()) + 1)
     num_classes = int(num_classes)
+    check_holds(owner, "labels", labels, num_classes)
     counters = np.arange(flat.size)
     flip_rates = _flip_rates(flat.size, rate, seed)
     is_wrong = uniform_draws(counters, stream_seed(seed, _IS_WRONG)) < flip_rates

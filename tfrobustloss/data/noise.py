@@ -8,7 +8,7 @@ its own, so that the noise of an example never depends on the rest of the data.
 import numpy as np
 
 from tfrobustloss import _limits
-from tfrobustloss.data._checks import class_ids, stochastic_matrix
+from tfrobustloss.data._checks import check_holds, class_ids, stochastic_matrix
 from tfrobustloss.data._class_maps import CLASS_MAPS
 from tfrobustloss.data._draws import SEED, uniform_draws
 from tfrobustloss.data._feature_noise import feature_noise, open_set
@@ -174,10 +174,7 @@ def corrupt(labels, transition_matrix, seed):
     matrix = stochastic_matrix("corrupt", "transition_matrix", transition_matrix)
     thresholds = class_thresholds(matrix)
     labels = class_ids("corrupt", "labels", labels, len(matrix))
-    if np.iinfo(labels.dtype).max < len(matrix) - 1:
-        constraint = f"a type that can hold class {len(matrix) - 1}"
-        dtype = str(labels.dtype)
-        raise ValueError(_limits.error("corrupt", "labels.dtype", constraint, dtype))
+    check_holds("corrupt", "labels", labels, len(matrix))
     flat = labels.reshape(-1)
     draws = uniform_draws(np.arange(flat.size), seed)
     noisy = np.empty_like(flat)

@@ -2,9 +2,8 @@
 
 import keras
 
-from tfrobustloss import _limits
+from tfrobustloss import _limits, _outputs
 
-_PROBABILITIES = {"Softmax", "Sigmoid", "TemperedSoftmax"}  # layers and operations
 _NAME = "architecture"
 
 
@@ -35,22 +34,8 @@ def check(owner, model, num_classes=None):
         wanted = num_classes or "a number for each class"
         constraint = f"a model whose output has the shape (batch, {wanted})"
         raise ValueError(_limits.error(owner, _NAME, constraint, shape))
-    if _ends_in_probabilities(model):
+    if _outputs.are_probabilities(model):
         constraint, hint = "a model that ends in logits", "Leave out its activation."
         text = f"{model.name}, which ends in probabilities"
         raise ValueError(_limits.error(owner, _NAME, constraint, text, hint))
     return count
-
-
-def _ends_in_probabilities(last):
-    while isinstance(last, keras.Model):
-        outputs = getattr(last, "outputs", None)
-        if outputs:
-            last = outputs[0]._keras_history.operation
-        elif last.layers:
-            last = last.layers[-1]
-        else:
-            break
-    names = {one.__name__ for one in type(last).__mro__}
-    known = (keras.activations.softmax, keras.activations.sigmoid)
-    return bool(names & _PROBABILITIES) or getattr(last, "activation", None) in known

@@ -2,7 +2,7 @@
 
 import keras
 
-from tfrobustloss import _limits, layers
+from tfrobustloss import _limits, _outputs
 from tfrobustloss._tempered import LIMITS, tempered_softmax
 
 NAMES = ("linear", "sigmoid", "softmax")
@@ -53,13 +53,13 @@ def find(owner, model, activation=None, temperature=None, loss=None):
 
 def _refuse_second(owner, model, name, value):
     """Raises if probabilities would be made of what is probabilities already."""
-    if _ends_in_probabilities(model):
+    if _outputs.are_probabilities(model):
         constraint = "None for a model that ends in probabilities"
         raise ValueError(_limits.error(owner, name, constraint, value, _LEAVE))
 
 
 def _from_loss(owner, model, loss):
-    ends = _ends_in_probabilities(model)
+    ends = _outputs.are_probabilities(model)
     loss = _only(getattr(model, "loss", None) if loss is None else loss)
     if loss is None:
         if ends:
@@ -95,16 +95,6 @@ def _only(loss):
     if isinstance(loss, list | tuple) and len(loss) == 1:
         return loss[0]
     return loss
-
-
-def _ends_in_probabilities(model):
-    inside = getattr(model, "layers", None)
-    if inside:
-        return _ends_in_probabilities(inside[-1])
-    if isinstance(model, layers.TemperedSoftmax | keras.layers.Softmax):
-        return True
-    known = (keras.activations.softmax, keras.activations.sigmoid)
-    return getattr(model, "activation", None) in known
 
 
 def _tempered(temperature):
