@@ -124,6 +124,103 @@ def test_the_network_is_a_frozen_copy_in_float32():
     np.testing.assert_allclose(numpy(loss(TRUE, PRED)), expected, rtol=1e-6)
 
 
+def _normalized():
+    images = np.random.default_rng(1).uniform(0, 255, (4, 6, 5, 3))
+    layer = keras.layers.Normalization(name="scaled")
+    layer.adapt(images)
+    return keras.Sequential([keras.Input((6, 5, 3)), layer])
+
+
+def _with_operations():
+    inputs = keras.Input((6, 5, 3))
+    x = keras.layers.Conv2D(2, 3, name="head")(inputs / 127.5 - 1.0)
+    return keras.Model(inputs, keras.layers.Activation("relu", name="out")(ops.abs(x)))
+
+
+def _nested():
+    inner = [keras.Input((6, 5, 3)), keras.layers.Conv2D(4, 3)]
+    inner += [keras.layers.BatchNormalization(), keras.layers.Conv2D(4, 1)]
+    inner = keras.Sequential(inner, name="inner")
+    inner.compile("sgd", "mse")  # how to train it must not travel
+    outer = [keras.Input((6, 5, 3)), keras.layers.Rescaling(1 / 255), inner]
+    return keras.Sequential([*outer, keras.layers.Conv2D(2, 2, name="out")])
+
+
+@keras.saving.register_keras_serializable(package="test_perceptual")
+class _Block(keras.layers.Layer):
+    """Makes its layer with the policy of the moment, as most people's do."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = keras.layers.Conv2D(2, 3)
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+class _Unregistered(_Block):
+    pass
+
+
+def _block(kind=_Block):
+    return keras.Sequential([keras.Input((6, 5, 3)), kind(name="out")])
+
+
+def _integers():
+    inputs = keras.Input((6, 5, 3), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    return keras.Model(inputs, keras.layers.Conv2D(2, 3, name="out")(x))
+
+
+NETWORKS = {
+    "normalized": (_normalized, "scaled"),
+    "operations": (_with_operations, "out"),
+    "nested": (_nested, "out"),
+    "block": (_block, "out"),
+    "unregistered": (lambda: _block(_Unregistered), "out"),
+    "integers": (_integers, "out"),
+}
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_any_network_is_seen_through_as_it_is(kind, policy):
+    make, layer = NETWORKS[kind]
+    keras.utils.set_random_seed(2)
+    exact = make()
+    random = np.random.default_rng(3)
+    exact.set_weights([w + random.uniform(0, 1, w.shape) for w in exact.get_weights()])
+    if kind == "normalized":
+        exact.layers[-1].finalize_state()
+    true, pred = random.integers(0, 255, (2, 3, 6, 5, 3)).astype("float32")
+    maps = [numpy(exact(x, training=False)) for x in (true, pred)]
+    expected = ((maps[0] - maps[1]) ** 2).mean((1, 2, 3))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = make()
+        network.set_weights(exact.get_weights())
+        loss = losses.Perceptual(
+            network, [layer], total_variation_weight=0.0, reduction=None
+        )
+        kept = [loss]
+        if kind != "unregistered":
+            stored = json.loads(json.dumps(keras.losses.serialize(loss)))
+            kept.append(keras.losses.deserialize(stored))
+        assert keras.config.dtype_policy().name == policy
+    finally:
+        keras.config.set_dtype_policy(before)
+    for each in kept:
+        np.testing.assert_allclose(numpy(each(true, pred)), expected, rtol=1e-5)
+    # not in a type that overflows: the scale of images is the scale of the loss
+    if kind not in ("normalized", "integers"):
+        assert np.isfinite(numpy(loss(1e4 * true, pred))).all()
+    assert np.any(gradient(lambda x: loss(true, x), pred))
+
+
 def test_training_leaves_the_network_alone():
     model = keras.Sequential([keras.Input((6, 5, 3)), keras.layers.Conv2D(3, 1)])
     loss = losses.Perceptual(small_network(), **LAYERS)
@@ -193,9 +290,28 @@ def test_vgg16_by_name(monkeypatch):
         ({}, ValueError, "content_layers"),
         ({"feature_extractor": "resnet"}, ValueError, "feature_extractor"),
         ({"feature_extractor": 3}, TypeError, "feature_extractor"),
+        ({"feature_extractor": {"weights": ""}}, ValueError, "feature_extractor"),
         ({"feature_extractor": "no.keras"}, ValueError, "feature_extractor"),
         ({**LAYERS, "style_image": np.zeros((4, 4))}, ValueError, "style_image"),
         ({**LAYERS, "style_weight": -1}, ValueError, "style_weight"),
+        ({"content_layers": "two"}, ValueError, "content_layers"),
+        ({"style_layers": ["unused"]}, ValueError, "style_layers"),
+        ({**LAYERS, "style_image": np.zeros((4, 4, 1))}, ValueError, "style_image"),
+        (
+            {**LAYERS, "style_image": np.full((4, 4, 3), np.nan)},
+            ValueError,
+            "style_image",
+        ),
+        (
+            {"feature_extractor": keras.Sequential(), **LAYERS},
+            ValueError,
+            "feature_extractor",
+        ),
+        (
+            {"feature_extractor": keras.Model(), **LAYERS},
+            ValueError,
+            "feature_extractor",
+        ),
     ],
 )
 def test_refused(arguments, error, named):

@@ -1,6 +1,7 @@
 """A frozen float32 copy of a network, as far as a loss looks into it."""
 
 import base64
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -12,6 +13,7 @@ from keras import ops
 from tfrobustloss import _limits
 
 _VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 _VGG16_MEAN = (103.939, 116.779, 123.68)  # of ImageNet's blue, green and red
 
 
@@ -31,20 +33,15 @@ class FeatureNetwork:
     def __init__(self, source, content_layers, style_layers):
         self._named = source if isinstance(source, str | os.PathLike) else None
         model = _model_of(source)
-        names = [*content_layers, *style_layers]
         self._num_content = len(content_layers)
-        if not names:
+        if not [*content_layers, *style_layers]:
             constraint = "the names of one layer or more, or `style_layers`"
             raise ValueError(_error("content_layers", constraint, content_layers))
-        _check_names(model, content_layers, style_layers)
-        if len(model.inputs) != 1:
-            constraint, given = "a model of one input", f"{len(model.inputs)} inputs"
-            raise ValueError(_error("feature_extractor", constraint, given))
-        outputs = [model.get_layer(name).output for name in names]
-        part = keras.Model(model.inputs[0], outputs, name="features")
-        self._model = keras.models.clone_model(part, clone_function=_in_float32)
-        self._model.set_weights(part.get_weights())
+        if not isinstance(source, dict):  # else it is such a copy already
+            model = _copy_in_float32(_part(model, content_layers, style_layers))
+        self._model = model
         self._model.trainable = False
+        self.image_shape = tuple(self._model.inputs[0].shape[1:])
         self._caffe = source == "vgg16" if isinstance(source, str) else False
 
     def __call__(self, images):
@@ -76,11 +73,7 @@ class FeatureNetwork:
 def _model_of(source):
     if isinstance(source, keras.Model):
         return source
-    if isinstance(source, dict) and set(source) == {
-        "architecture",
-        "weights",
-        "sha256",
-    }:
+    if isinstance(source, dict):
         return _from_config(source)
     if source == "vgg16":
         return _vgg16()
@@ -94,7 +87,27 @@ def _model_of(source):
     raise TypeError(_error("feature_extractor", constraint, source))
 
 
-def _check_names(model, content_layers, style_layers):
+def _part(model, content_layers, style_layers):
+    """The model from its input to the outputs of the layers named, in their order."""
+    _check_inputs(model)
+    _check_layers(model, content_layers, style_layers)
+    names = [*content_layers, *style_layers]
+    outputs = [model.get_layer(name).output for name in names]
+    return keras.Model(model.inputs[0], outputs, name="features")
+
+
+def _check_inputs(model):
+    inputs = getattr(model, "inputs", None)  # not there before a Sequential is built
+    if not inputs:
+        constraint = "a functional model, or a built Sequential"
+        given, hint = repr(model.name), "Give it a `keras.Input`: layers are looked up."
+        raise ValueError(_error("feature_extractor", constraint, given, hint))
+    if len(inputs) != 1:
+        constraint, given = "a model of one input", f"{len(inputs)} inputs"
+        raise ValueError(_error("feature_extractor", constraint, given))
+
+
+def _check_layers(model, content_layers, style_layers):
     known = [layer.name for layer in model.layers]
     named = {"content_layers": content_layers, "style_layers": style_layers}
     for name, layers in named.items():
@@ -102,10 +115,22 @@ def _check_names(model, content_layers, style_layers):
         if missing:
             constraint = f"names of layers: {', '.join(known)}"
             raise ValueError(_error(name, constraint, missing))
+    for layer in style_layers:
+        shape = tuple(model.get_layer(layer).output.shape)
+        if len(shape) != 4:
+            constraint = "layers that give maps, shape (batch, height, width, channels)"
+            hint = f"The output of {layer!r} is of shape {shape}."
+            raise ValueError(_error("style_layers", constraint, layer, hint))
 
 
 def _from_config(config):
-    model = keras.models.model_from_json(config["architecture"])
+    missing = sorted({"architecture", "weights", "sha256"} - set(config))
+    if missing:
+        constraint = "a dict with all that `get_config` put into it"
+        text = f"one without {', '.join(missing)}"
+        raise ValueError(_error("feature_extractor", constraint, text))
+    with _float32_policy():
+        model = keras.models.model_from_json(config["architecture"])
     data = base64.b64decode(config["weights"])
     if hashlib.sha256(data).hexdigest() != config["sha256"]:
         text = "Perceptual: the weights in the config are damaged."
@@ -116,7 +141,7 @@ def _from_config(config):
         size = int(np.prod(shape))
         weights.append(numbers[start : start + size].reshape(shape))
         start += size
-    model.set_weights(weights)
+    _set_weights(model, weights)
     return model
 
 
@@ -135,9 +160,50 @@ def _vgg16():
     )
 
 
-def _in_float32(layer):
-    config = layer.get_config()
-    return type(layer).from_config({**config, "dtype": "float32"})
+def _copy_in_float32(model):
+    """A copy that computes in float32 throughout, in nested models as well."""
+    own = {type(layer).__name__: type(layer) for layer in model._flatten_layers()}
+    with keras.saving.custom_object_scope(own), _float32_policy():
+        copy = keras.saving.deserialize_keras_object(
+            _in_float32(keras.saving.serialize_keras_object(model))
+        )
+    _set_weights(copy, model.get_weights())
+    return copy
+
+
+def _in_float32(config):
+    """A config with every float type replaced, and without how to compile."""
+    if isinstance(config, list | tuple):
+        return type(config)(map(_in_float32, config))
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") in ("DTypePolicy", "FloatDTypePolicy"):
+        return "float32"
+    if config.get("class_name") == "InputLayer":  # an integer one would cut images
+        config = {**config, "config": {**config["config"], "dtype": "float32"}}
+    return {
+        key: "float32" if key == "dtype" and value in _FLOATS else _in_float32(value)
+        for key, value in config.items()
+        if key != "compile_config"
+    }
+
+
+@contextlib.contextmanager
+def _float32_policy():
+    """For layers that make others when they are made."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _set_weights(model, weights):
+    model.set_weights(weights)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with what it derives from its weights
 
 
 def _error(name, constraint, value, hint=""):

@@ -104,18 +104,19 @@ class Perceptual(TaskLoss):
     """`perceptual` as a `keras.losses.Loss`, with a network of its own.
 
     It takes a copy of the network, as far as the layers named, which it freezes and
-    runs in float32 whatever the policy, not in training mode. For extreme images it is
-    as finite as the network.
+    runs in float32 whatever the policy, nested models included, not in training mode.
+    For extreme images it is as finite as the network.
 
     The config holds all that builds the loss again: a name, a path, or, for a model
     given as an object, its architecture with its weights (a third more than their
     bytes; own layers must be registered with Keras).
 
     Args:
-        feature_extractor: A `keras.Model` of one image, the path of a `.keras` file,
-            or `"vgg16"`: ImageNet's VGG16 from the weights in Keras' folder. Nothing is
-            downloaded. A model gets images as they come; `"vgg16"` takes RGB in [0,
-            255] and does its own preprocessing.
+        feature_extractor: A built `keras.Model` of one image, functional or a
+            Sequential, the path of a `.keras` file, or `"vgg16"`: ImageNet's VGG16
+            from the weights in Keras' folder. Nothing is downloaded. A model gets
+            images as they come; `"vgg16"` takes RGB in [0, 255] and does its own
+            preprocessing.
         content_layers: Names of layers; None for the paper's choice of VGG16
             (`block3_conv3`; for super-resolution it takes `block2_conv2`), or none.
         style_layers: Names of layers; None for the paper's four of VGG16, or none.
@@ -129,8 +130,9 @@ class Perceptual(TaskLoss):
 
     Raises:
         TypeError: `feature_extractor` is of another kind.
-        ValueError: There is no such layer, no layer is named, VGG16's weights or the
-            file are not there, or a weight is negative.
+        ValueError: There is no such layer, no layer is named, a style layer gives no
+            maps, VGG16's weights or the file are not there, the model is not built,
+            `style_image` does not fit it or is not finite, or a weight is negative.
     """
 
     function = staticmethod(perceptual)
@@ -155,24 +157,21 @@ class Perceptual(TaskLoss):
             "mean_gram": mean_gram,
         }
         super().__init__(parameters, **keras_options)
-        vgg16 = feature_extractor == "vgg16"
-        chosen = [
-            tuple((default if vgg16 else ()) if layers is None else layers)
-            for layers, default in (
-                (content_layers, _VGG16_CONTENT),
-                (style_layers, _VGG16_STYLE),
-            )
-        ]
-        self.content_layers, self.style_layers = chosen
-        self.network = FeatureNetwork(feature_extractor, *chosen)
+        named = feature_extractor if isinstance(feature_extractor, str) else None
+        vgg16 = named == "vgg16"
+        self.content_layers = _names(
+            "content_layers", content_layers, _VGG16_CONTENT if vgg16 else ()
+        )
+        self.style_layers = _names(
+            "style_layers", style_layers, _VGG16_STYLE if vgg16 else ()
+        )
+        self.network = FeatureNetwork(
+            feature_extractor, self.content_layers, self.style_layers
+        )
         self.style_image = style_image
         self._style_features = None
         if style_image is not None:
-            self.style_image = image = np.asarray(style_image, "float32")
-            if image.ndim != 3:
-                constraint = "None or of shape (height, width, channels)"
-                text = ("Perceptual", "style_image", constraint, image.shape)
-                raise ValueError(_limits.error(*text))
+            self.style_image = image = _image(style_image, self.network.image_shape)
             maps = self.network(ops.convert_to_tensor(image[np.newaxis]))[1]
             self._style_features = [ops.convert_to_numpy(each) for each in maps]
 
@@ -193,6 +192,31 @@ class Perceptual(TaskLoss):
             style = [ops.convert_to_tensor(each) for each in style]
         own = {"features": self.network, "style_features": style}
         return {**super()._parameters(), **own}
+
+
+def _names(argument, layers, default):
+    """Names of layers as a tuple; one text would be read letter by letter."""
+    if isinstance(layers, str):
+        text = ("Perceptual", argument, "a list of names", layers)
+        raise ValueError(_limits.error(*text, f"Give {argument}=[{layers!r}]."))
+    return tuple(default if layers is None else layers)
+
+
+def _image(image, shape):
+    """A finite image that fits the input of a network."""
+    image = np.asarray(image, "float32")
+    fits = image.ndim == len(shape) == 3 and all(
+        wanted in (None, given)
+        for wanted, given in zip(shape, image.shape, strict=True)
+    )
+    if not fits:
+        constraint = f"None or of shape (height, width, channels), here {shape}"
+        text = ("Perceptual", "style_image", constraint, image.shape)
+        raise ValueError(_limits.error(*text))
+    if not np.isfinite(image).all():
+        value = float(image[~np.isfinite(image)][0])
+        raise ValueError(_limits.error("Perceptual", "style_image", "finite", value))
+    return image
 
 
 def _mean_square(apart):
