@@ -47,3 +47,8 @@ def test_a_misspelt_argument(loss_class, message):
     with pytest.raises(TypeError) as caught:
         loss_class(Q=0.5)
     assert str(caught.value) == message
+
+
+def test_losses_of_other_tasks_have_no_ignore_class():
+    with pytest.raises(TypeError, match="HingeGAN: unknown argument 'ignore_class'"):
+        losses.HingeGAN(ignore_class=0)

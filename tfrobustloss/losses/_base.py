@@ -145,7 +145,8 @@ class TaskLoss(FunctionLoss):
         dtype=None,
         **unknown,
     ):
-        super().__init__(parameters, None, reduction, name, dtype, **unknown)
+        _check_arguments(type(self), parameters, unknown)
+        super().__init__(parameters, None, reduction, name, dtype)
 
     def call(self, y_true, y_pred):
         """Loss per example, as the function gives it, in float32 or float64."""
