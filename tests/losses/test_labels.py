@@ -330,7 +330,15 @@ def test_visible_bfloat16_rows_that_are_no_numbers():
 
 @every_loss
 @pytest.mark.parametrize(
-    "bad", [[-1, 2, 0, 0], [5, 0, 0, 0], [1, 1, 0, 0], [-1, -1, -1, -1], [0.5, 0, 0, 0]]
+    "bad",
+    [
+        [-1, 2, 0, 0],
+        [5, 0, 0, 0],
+        [1, 1, 0, 0],
+        [-1, -1, -1, -1],
+        [0.5, 0, 0, 0],
+        [0, 0, 0, 0],
+    ],
 )
 def test_visible_rows_that_are_no_label_mass(make, bad):
     rows = np.array([[0, 1, 0, 0], bad], "float32")
@@ -344,7 +352,7 @@ def test_rounded_rows_are_label_mass(dtype):
     rows = np.random.default_rng(0).dirichlet([0.1] * 1000, 64)
     rows[3] = 0  # of an id that is no class
     p = np.full((64, 1000), 0.001, "float32")
-    loss = losses.CrossEntropy(reduction=None)
+    loss = losses.CrossEntropy(reduction=None, ignore_class=-1)
     value = numpy(loss(ops.cast(rows, dtype), p))
     np.testing.assert_allclose(value[4:], -np.log(0.001), rtol=0.01)
     assert value[3] == 0
@@ -360,6 +368,28 @@ def test_words_for_classes(y_true):
 def test_rows_of_words():
     with pytest.raises(ValueError, match="`y_true` must hold numbers.*'a'"):
         losses.CrossEntropy()(np.array([["a", "b"]]), [[0.5, 0.5]])
+
+
+def test_rows_of_zeros_are_of_a_class_outside():
+    # class 0 is ignored, which rows of zeros are not
+    with pytest.raises(ValueError, match=r"rows of label mass.*Received: \[0.0, 0.0\]"):
+        losses.CrossEntropy(ignore_class=0)([[0.0, 0.0]], [[0.5, 0.5]])
+
+
+@every_loss
+@pytest.mark.skipif(eager_backend, reason="PyTorch sees every label")
+def test_hidden_rows_of_zeros_cost_nothing(make):
+    ids, logits = batch()
+    loss = make(4, from_logits=True, reduction=None)
+    rows = one_hot(ids, 4)
+    expected = numpy(loss(rows, logits))
+    rows[2], expected[2] = 0, 0
+    function = compiled(lambda y, z: with_gradient(lambda z: loss(y, z))(z))
+    value, (slope,) = function(rows, logits)
+    np.testing.assert_allclose(numpy(value), expected, rtol=1e-5, atol=1e-6)
+    slope = numpy(slope)
+    assert not slope[2].any()
+    assert slope[0].any()
 
 
 @every_loss

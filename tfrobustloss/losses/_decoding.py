@@ -143,10 +143,12 @@ class Labels:
 
     Raises:
         ValueError: The shapes do not fit, visible ids are no class, or visible rows
-            are neither label mass of 1 in total nor zeros. In a compiled graph they
-            cannot be seen; there, an id that is no class, be it NaN or 1.5, selects
-            nothing, so that `pick` is 0, and `FunctionLoss` gives 0 for the row; an
-            entry of a row that is negative or not finite counts as 0.
+            are no label mass of 1 in total; rows of zeros are what one-hot encoding
+            makes of an id outside the classes, and allowed where `ignore_class` is
+            one. In a compiled graph they cannot be seen; there, an id that is no
+            class, be it NaN or 1.5, selects nothing, so that `pick` is 0, an entry of
+            a row that is negative or not finite counts as 0, and `FunctionLoss` gives
+            0 for such an id and for a row of zeros.
     """
 
     def __init__(self, y_true, y_pred, ignore_class=None):
@@ -161,7 +163,10 @@ class Labels:
             )
         if len(label_shape) == len(shape) and label_shape[-1] != 1:
             self._check_same(label_shape, shape)
-            _check_visible_rows(y_true)
+            outside = ignore_class is not None and not (
+                0 <= ignore_class < self.num_classes
+            )
+            self._seen = _check_visible_rows(y_true, zeros_allowed=outside)
             rows = ops.cast(y_true, y_pred.dtype)
             sound = ops.logical_and(rows >= 0, ops.isfinite(rows))
             self.ids, self.rows = None, ops.where(sound, rows, 0)
@@ -206,9 +211,9 @@ class Labels:
         return 1.0 if self.rows is None else ops.sum(self.rows, axis=-1)
 
     def known(self):
-        """Whether the ids are classes, bool of shape `(...)`; None for rows."""
+        """Whether there is a label, bool of shape `(...)`; None if rows were seen."""
         if self.ids is None:
-            return None
+            return None if self._seen else ops.any(self.rows, axis=-1)
         return ops.logical_and(self.ids >= 0, self.ids < self.num_classes)
 
     def equal(self, class_id):
@@ -255,11 +260,11 @@ def _check_visible_ids(ids, num_classes, ignore_class):
     return True
 
 
-def _check_visible_rows(rows):
-    """Raises for rows that are no label mass, where they can be seen."""
+def _check_visible_rows(rows, zeros_allowed):
+    """Raises for rows that are no label mass; False where they cannot be seen."""
     rows = _limits.visible(rows)
     if rows is None:
-        return
+        return False
     if rows.dtype.kind in _NO_NUMBERS:
         raise ValueError(
             "`y_true` must hold numbers: class ids, or one-hot or soft rows. Received: "
@@ -274,7 +279,9 @@ def _check_visible_rows(rows):
             "loss `ignore_class=-1`."
         )
     total = rows.sum(axis=-1)
-    bad = (rows < 0).any(axis=-1) | ((np.abs(total - 1) > _SLACK) & (total != 0))
+    bad = (rows < 0).any(axis=-1) | (np.abs(total - 1) > _SLACK)
+    if zeros_allowed:
+        bad &= rows.any(axis=-1)
     if bad.any():
         raise ValueError(
             "`y_true` must hold rows of label mass, 0 or more a class and 1 in total. "
@@ -282,3 +289,4 @@ def _check_visible_rows(rows):
             "class ids without one-hot encoding, divide rows by their sum, or make "
             "rows that do not count zeros and give the loss `ignore_class=-1`."
         )
+    return True
