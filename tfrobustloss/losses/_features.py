@@ -13,6 +13,7 @@ from keras import ops
 from tfrobustloss import _limits
 
 _VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_KEYS = {"architecture", "weights", "sha256", "content_layers", "style_layers"}
 _FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 _VGG16_MEAN = (103.939, 116.779, 123.68)  # of ImageNet's blue, green and red
 
@@ -37,9 +38,12 @@ class FeatureNetwork:
         if not [*content_layers, *style_layers]:
             constraint = "the names of one layer or more, or `style_layers`"
             raise ValueError(_error("content_layers", constraint, content_layers))
-        if not isinstance(source, dict):  # else it is such a copy already
+        named = {"content_layers": [*content_layers], "style_layers": [*style_layers]}
+        if isinstance(source, dict):  # such a copy already
+            _check_same(source, named)
+        else:
             model = _copy_in_float32(_part(model, content_layers, style_layers))
-        self._model = model
+        self._model, self._layers = model, named
         self._model.trainable = False
         self.image_shape = tuple(self._model.inputs[0].shape[1:])
         self._caffe = source == "vgg16" if isinstance(source, str) else False
@@ -67,6 +71,7 @@ class FeatureNetwork:
             "architecture": self._model.to_json(),
             "weights": base64.b64encode(data).decode("ascii"),
             "sha256": hashlib.sha256(data).hexdigest(),
+            **self._layers,
         }
 
 
@@ -123,8 +128,17 @@ def _check_layers(model, content_layers, style_layers):
             raise ValueError(_error("style_layers", constraint, layer, hint))
 
 
+def _check_same(config, named):
+    """Raises if a config is asked for other layers than are in it."""
+    for argument, layers in named.items():
+        if list(config[argument]) != layers:
+            constraint = f"{config[argument]!r}, the layers in the config"
+            hint = "Build the loss anew from its feature extractor for others."
+            raise ValueError(_error(argument, constraint, layers, hint))
+
+
 def _from_config(config):
-    missing = sorted({"architecture", "weights", "sha256"} - set(config))
+    missing = sorted(_KEYS - set(config))
     if missing:
         constraint = "a dict with all that `get_config` put into it"
         text = f"one without {', '.join(missing)}"
