@@ -1,8 +1,14 @@
 """Distances to a border, against scipy and by hand."""
 
+import functools
+import inspect
+import textwrap
+
+import keras
 import numpy as np
 import pytest
 
+from tfrobustloss import losses
 from tfrobustloss.data.distance import signed_distance_map
 
 SQUARE = np.zeros((5, 5), int)
@@ -47,6 +53,55 @@ def test_one_map_per_class():
     assert (maps[..., 2] == 0).all()
     # without a spacing per axis the classes would be slices of a volume
     assert not np.array_equal(maps, signed_distance_map(masks))
+
+
+@pytest.mark.parametrize(
+    ("target", "loss"),
+    [
+        ("with_distance", losses.Boundary(from_logits=True)),
+        ("with_both", losses.RegionBoundary(from_logits=True)),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["all sizes", "no size"])
+def test_the_recipe_of_the_docstring_trains(target, loss, known):
+    tf = pytest.importorskip("tensorflow")
+    text = inspect.getdoc(signed_distance_map).split("`(rows, columns, classes)`:\n")[1]
+    names = {"tf": tf, "functools": functools}
+    names["signed_distance_map"] = signed_distance_map
+    exec(textwrap.dedent(text.split("\nArgs:")[0]), names)
+    masks = np.eye(2, dtype="float32")[[SQUARE, 1 - SQUARE, SQUARE.T, 0 * SQUARE]]
+    shape = masks.shape[1:]
+    specs = tf.TensorSpec(shape), tf.TensorSpec(shape if known else (None,) * 3)
+    data = tf.data.Dataset.from_generator(
+        lambda: zip(masks, masks, strict=True), output_signature=specs
+    )
+    data = data.apply(tf.data.experimental.assert_cardinality(len(masks)))
+    batches = data.map(names[target]).batch(2)
+    model = keras.Sequential([keras.Input((5, 5, 2)), keras.layers.Conv2D(2, 3)])
+    model.add(keras.layers.ZeroPadding2D(1))
+    model.compile("adam", loss)
+    history = model.fit(batches, epochs=2, shuffle=False, verbose=0).history["loss"]
+    assert history[1] < history[0]
+    # what the program was given is what the arrays give
+    distance = np.stack([signed_distance_map(mask, (1, 1)) for mask in masks])
+    given = np.concatenate([masks, distance], axis=-1)
+    given = distance if target == "with_distance" else given
+    value = model.evaluate(batches, verbose=0)
+    expected = model.evaluate(masks, given, batch_size=2, verbose=0)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "shown"),
+    [
+        (np.array([-1, 0, 1]), r"mask=\[-1\]"),
+        (255 * SQUARE, r"mask=\[255, .*mask == 255"),
+        (np.array([0, np.nan, 1]), r"mask=\[nan\]"),
+    ],
+)
+def test_bad_values_are_shown(mask, shown):
+    with pytest.raises(ValueError, match=shown):
+        signed_distance_map(mask)
 
 
 def test_against_scipy():

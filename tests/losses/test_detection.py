@@ -237,6 +237,9 @@ def test_deltas_need_no_anchor():
         ({"box_format": "corners"}, "box_format"),
         ({"variance": [0.1, 0.1, 0.2]}, "variance"),
         ({"variance": [0.1, 0.1, 0.2, 0.0]}, "variance"),
+        ({"variance": "a"}, "variance"),
+        ({"variance": [[0.1], [0.1, 0.2]]}, "variance"),
+        ({"variance": [None] * 4}, "variance"),
         ({"variance": [0.1, 0.1, 0.2, 0.2], "box_format": "xyxy"}, "variance"),
     ],
 )

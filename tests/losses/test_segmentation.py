@@ -1,8 +1,11 @@
 """Values of the segmentation losses, with distance maps from the data pipeline."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from tests.derivatives import gradient
 from tests.losses.values import numpy
@@ -23,8 +26,10 @@ def two_channels(values):
     [
         (HALF, {}, 0.15),  # losses.md A15
         (ONE, {}, 0.375),  # losses.md A15
-        # by hand: w = 1/4 for both, 1 - (2 (1.7 + 1.7) + 1 * 4) / (4 + 4 + 4)
+        # by hand: w = 1 for both, I = 1.7 and U = 4 for both
         (HALF, {"smooth": 4.0}, 1 - (2 * 3.4 + 4) / (8 + 4)),
+        # by hand: w = 1/9 and 1, I = 1.9 and 0.9, U = 5 and 3, so 1 - 29/41
+        (ONE, {"smooth": 1.0}, 12 / 41),
     ],
 )
 def test_generalized_dice(mask, parameters, expected):
@@ -151,6 +156,100 @@ def test_combination_with_a_loss_per_pixel_and_with_one_of_keras():
         np.testing.assert_allclose(float(loss(both, p)), expected, rtol=1e-5)
 
 
+# by hand: softmax of (log 3, 0) is (.75, .25), and sigmoid of log 3 is .75
+ONE_HOT, LOGITS = np.float32([[[1, 0], [0, 1]]]), np.float32([[[3, 1], [3, 1]]])
+
+
+@pytest.mark.parametrize(
+    ("region", "mask", "logits", "expected"),
+    [
+        (keras.losses.Dice(), ONE_HOT, np.log(LOGITS), 1 - 2 * (0.75 + 0.25) / (2 + 2)),
+        (keras.losses.Dice(), ONE_HOT[..., :1], np.log(LOGITS)[..., :1], 0.4),
+        (keras.losses.Tversky(alpha=1, beta=0), ONE_HOT, np.log(LOGITS), 0.5),
+        (keras.losses.MeanSquaredError(), ONE_HOT, np.log(LOGITS), 0.3125),
+        (keras.losses.MeanSquaredError(), 0 * ONE_HOT, 0 * LOGITS, 0.25),
+    ],
+)
+def test_a_region_loss_that_knows_no_logits_gets_probabilities(
+    region, mask, logits, expected
+):
+    both = np.concatenate([mask, 0 * mask], axis=-1)
+    loss = losses.RegionBoundary(region, alpha=0.0, from_logits=True)
+    np.testing.assert_allclose(float(loss(both, logits)), expected, rtol=1e-5)
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    p = p if mask.shape[-1] > 1 else np.float32([[[0.75], [0.75]]])
+    loss = losses.RegionBoundary(region, alpha=0.0)
+    np.testing.assert_allclose(float(loss(both, p)), expected, rtol=1e-5)
+
+
+def test_the_function_s_own_region_loss_is_on_logits_too():
+    both = np.concatenate([ONE_HOT, 0 * ONE_HOT], axis=-1)
+    value = losses.region_boundary(both, np.log(LOGITS), alpha=0.0, from_logits=True)
+    np.testing.assert_allclose(float(value[0]), 0.5, rtol=1e-5)
+
+
+def test_classes_of_numpy():
+    distance, p = np.float32([[[9, 1]]]), np.float32([[[0.5, 0.5]]])
+    loss = losses.Boundary(classes=list(np.int64([1])))
+    assert float(loss(distance, p)) == 0.5
+    assert json.loads(json.dumps(loss.get_config()))["classes"] == [1]
+    assert float(losses.boundary(distance, p, (np.int32(1),))[0]) == 0.5
+    both = np.concatenate([ONE_HOT, ONE_HOT], axis=-1)
+    loss = losses.RegionBoundary(classes=[np.int64(1)])
+    assert np.isfinite(float(loss(both, LOGITS / 4)))
+    assert loss.get_config()["classes"] == [1]
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Unmasked(keras.layers.Layer):
+    """Probabilities, 0 where masked, and no mask: the way out of the docs."""
+
+    supports_masking = True
+
+    def call(self, p, mask=None):
+        return p * ops.expand_dims(ops.cast(mask, p.dtype), -1)
+
+    def compute_mask(self, p, mask=None):
+        return None
+
+
+def padded(*last):
+    """A model of padded sequences of three steps, and two of them."""
+    softmax = keras.layers.Dense(2, activation="softmax")
+    layers = [keras.layers.Masking(), keras.layers.TimeDistributed(softmax), *last]
+    x = np.random.default_rng(0).normal(0, 1, (2, 3, 4)).astype("float32")
+    x[0, -1] = 0
+    return keras.Sequential([keras.Input((None, 4)), *layers]), x
+
+
+@pytest.mark.parametrize("steps", [3, 2], ids=["3 steps", "as many as sequences"])
+@pytest.mark.parametrize(
+    "loss", [losses.GeneralizedDice(), losses.Boundary(), losses.RegionBoundary()]
+)
+def test_a_mask_of_steps_is_refused(loss, steps):
+    model, x = padded()
+    y_true = np.ones((2, steps, 2 + 2 * isinstance(loss, losses.RegionBoundary)))
+    message = rf"`y_pred` must be without a mask .*\(2, {steps}\).*`compute_mask`"
+    with pytest.raises(ValueError, match=message):
+        loss(y_true, model(x[:, -steps:]))
+
+
+def test_steps_of_probability_and_target_0_do_not_count():
+    model, x = padded(Unmasked())
+    y_true = np.ones((2, 3, 2), "float32")
+    y_true[0, -1] = 0
+    loss = losses.GeneralizedDice(reduction=None)
+    values, alone = loss(y_true, model(x)), loss(y_true[:, :2], model(x[:, :2]))
+    np.testing.assert_allclose(numpy(values)[0], numpy(alone)[0], rtol=1e-6)
+
+
+def test_a_mask_of_images_is_kept():
+    p = ops.convert_to_tensor(np.stack([HALF, ONE])[..., None] / 2)
+    keras.src.backend.set_keras_mask(p, ops.convert_to_tensor([True, False]))
+    distance = np.ones((2, 4, 1), "float32")
+    assert float(losses.Boundary()(distance, p)) == 0.25
+
+
 def test_alpha_as_a_variable():
     weight = keras.Variable(0.0, trainable=False)
     loss = losses.RegionBoundary(alpha=weight)
@@ -169,6 +268,8 @@ def test_alpha_as_a_variable():
         (lambda: losses.RegionBoundary(losses.CrossEntropy(ignore_class=0)), "region"),
         (lambda: losses.boundary(np.ones((1, 3, 2)), np.ones((1, 3, 2)), [2]), "class"),
         (lambda: losses.boundary(np.ones((1, 3, 2)), np.ones((1, 3, 1))), "y_true"),
+        (lambda: losses.Boundary(classes=[1.0]), "class"),
+        (lambda: losses.RegionBoundary(losses.LogitClip()), "from"),
         (
             lambda: losses.region_boundary(np.ones((1, 3, 2)), np.ones((1, 3, 2))),
             "y_true",

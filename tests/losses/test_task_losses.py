@@ -11,7 +11,7 @@ from keras import ops
 from tests.derivatives import finite_differences, needs_float64
 from tests.losses.task_rows import TASK_ROWS
 from tests.losses.values import numpy
-from tfrobustloss import _backend
+from tfrobustloss import _backend, losses
 from tfrobustloss.testing import LossTraits, check_limits
 
 pytestmark = pytest.mark.parametrize("row", TASK_ROWS, ids=lambda row: row.name)
@@ -48,6 +48,16 @@ def test_reductions_and_weights(row):
     weights = np.arange(values.size, dtype="float32").reshape(row.shape) - 1
     weighted = numpy(row.build(reduction=None)(y_true, y_pred, weights))
     np.testing.assert_allclose(weighted, values * weights, rtol=1e-5, atol=1e-6)
+
+
+def test_empty_batches(row):
+    if row.loss_class is losses.Perceptual:
+        pytest.skip("it is up to the network, and convolutions refuse them")
+    y_true, y_pred = (each[:0] for each in data_of(row))
+    values, slope = with_gradient(row.build(reduction=None), y_true, y_pred)
+    assert values.shape == (0, *row.shape[1:])
+    assert slope.shape == y_pred.shape
+    assert numpy(row.build(reduction="sum")(y_true, y_pred)).sum() == 0
 
 
 def test_config_and_copies(row):

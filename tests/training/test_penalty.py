@@ -139,7 +139,89 @@ def test_the_generator_gets_no_gradient():
     np.testing.assert_array_equal(slope, 0)
 
 
+def test_huge_slopes_stay_finite():
+    for size in 1e16, 1e20, 3e38:
+        w = np.float32([[size], [-size], [0.0]])
+
+        def penalty(w):
+            return gradient_penalty(lambda x: ops.matmul(x, w), REAL, FAKE)
+
+        value, (slope,) = _backend.value_and_gradient(penalty, w)
+        assert np.isfinite(value)
+        assert value >= 1e30
+        assert np.isfinite(slope).all()
+        # it leads back: each weight grows no further
+        assert (slope[:2] * w[:2] > 0).all()
+        assert slope[2] == 0
+
+
+def test_large_slopes_are_exact():
+    w = np.float32([[3e9], [4e9], [0.0]])
+    value = gradient_penalty(lambda x: ops.matmul(x, w), REAL, FAKE)
+    np.testing.assert_allclose(numpy(value), 10 * 5e9**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["eager", "graph"])
+def test_an_empty_batch(how):
+    def penalty(w):
+        return gradient_penalty(lambda x: ops.matmul(x, w), REAL[:0], FAKE[:0])
+
+    function = _backend.with_gradient(penalty)
+    if how != "eager":
+        function = _backend.compiled(function)
+    value, (slope,) = function(ops.ones((3, 1)))
+    assert numpy(value) == 0
+    np.testing.assert_array_equal(numpy(slope), 0)
+
+
+def _traced(real, fake):
+    """The penalty as a TensorFlow program of these two signatures."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("other backends know every shape")
+    signature = [tf.TensorSpec(shape) for shape in (real, fake)]
+
+    @tf.function(input_signature=signature)
+    def program(real, fake):
+        return gradient_penalty(lambda x: ops.square(x)[:, 0, 0, 0] / 2, real, fake)
+
+    return program
+
+
+@pytest.mark.parametrize(
+    ("real", "fake"),
+    [
+        ((None, None, None, 1), (8, 4, 4, 1)),
+        ((8, 4, 4, 1), (None, None, None, 1)),
+        ((None, 4, 4, 1), (None, None, None, None)),
+    ],
+)
+def test_dimensions_that_only_the_run_knows(real, fake):
+    program = _traced(real, fake)
+    images = np.full((8, 4, 4, 1), 3, "float32")
+    np.testing.assert_allclose(numpy(program(images, images)), 40, rtol=1e-6)
+    if None in (real[0], fake[0]):
+        lengths = [1 if shape[0] is None else 8 for shape in (real, fake)]
+        lengths = lengths if 8 in lengths else [8, 1]
+        with pytest.raises(Exception, match="[Ii]nput|shape"):
+            program(*(images[:length] for length in lengths))
+
+
+def test_a_shape_of_unknown_rank():
+    with pytest.raises(ValueError, match=r"`fake` must be of a known number of axes"):
+        _traced((8, 4, 4, 1), None)(np.zeros((8, 4, 4, 1)), np.zeros((8, 4, 4, 1)))
+
+
+@pytest.mark.parametrize(("real", "fake"), [(8, 5), (8, 1), (1, 8)])
+def test_batches_of_two_lengths(real, fake):
+    message = rf"`fake` must be .*\({real}, 3\).*fake=\({fake}, 3\)"
+    with pytest.raises(ValueError, match=message):
+        gradient_penalty(lambda x: x[:, 0], REAL[:real], FAKE[:fake])
+
+
 def test_refused():
+    with pytest.raises(TypeError, match=r"`one_sided` must be True or False"):
+        gradient_penalty(lambda x: x[:, 0], REAL, FAKE, one_sided="no")
     with pytest.raises(ValueError, match=r"`weight` must be .* weight=-1"):
         gradient_penalty(lambda x: x, REAL, FAKE, weight=-1)
     with pytest.raises(ValueError, match=r"`fake` must be of the shape of `real`"):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras.src.losses.losses import LossFunctionWrapper
 
 from tfrobustloss import losses
 from tfrobustloss.training import ShiftToBoundary
@@ -46,6 +47,160 @@ def test_weight(arguments, epoch, expected):
     weight = keras.Variable(0.0, trainable=False)
     ShiftToBoundary(weight, **arguments).on_epoch_begin(epoch)
     np.testing.assert_allclose(float(weight), expected, rtol=1e-6)
+
+
+BOTH = np.float32([[[1, 0, -1, 1], [0, 1, 1, -1]]])
+
+
+def small_model():
+    layers = [keras.layers.Dense(2, activation="softmax")]
+    return keras.Sequential([keras.Input((2, 4)), *layers])
+
+
+def fit(model, weight, **options):
+    shift = ShiftToBoundary(weight, step=0.1)
+    model.fit(BOTH, BOTH, verbose=0, callbacks=[shift], **options)
+
+
+def begin(model, loss, weight):
+    """What the callback does when `fit` begins."""
+    model.compile("sgd", loss)
+    shift = ShiftToBoundary(weight)
+    shift.set_model(model)
+    shift.on_train_begin()
+
+
+def test_a_loaded_model_is_compiled_again_to_resume(tmp_path):
+    weight = keras.Variable(0.01, trainable=False)
+    model = small_model()
+    model.compile("adam", losses.RegionBoundary(alpha=weight, rebalance=False))
+    fit(model, weight, epochs=2)
+    model.save(tmp_path / "model.keras")
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    steps = int(model.optimizer.iterations)
+    message = r"ShiftToBoundary: `weight` must be .*[Cc]ompile .*alpha=weight"
+    for other in weight, keras.Variable(0.01, trainable=False):
+        with pytest.raises(ValueError, match=message):
+            fit(model, other)
+    # as the docstring says
+    weight = keras.Variable(0.01, trainable=False)
+    config = {**model.loss.get_config(), "alpha": weight}
+    model.compile(model.optimizer, losses.RegionBoundary.from_config(config))
+    fit(model, weight, initial_epoch=2, epochs=4)
+    np.testing.assert_allclose(float(weight), 0.31, rtol=1e-6)
+    assert int(model.optimizer.iterations) == steps + 2
+    assert model.loss.rebalance is False
+
+
+class OwnLoss(keras.losses.Loss):
+    """A loss that nobody knows the inside of."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, y_true, y_pred):
+        return self.inner(y_true, y_pred)
+
+
+def own_function(y_true, y_pred):
+    return keras.ops.mean(y_pred, axis=-1)
+
+
+def own_step(model):
+    """The same model, with a training step that may use any loss."""
+
+    class Trained(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def call(self, x):
+            return self.inner(x)
+
+        def train_step(self, *arguments):
+            return super().train_step(*arguments)
+
+    return Trained()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda loss: loss,
+        lambda loss: OwnLoss(loss),
+    ],
+    ids=["alone", "own"],
+)
+def test_a_loss_that_has_the_variable(loss):
+    weight = keras.Variable(0.5, trainable=False)
+    loss = loss(losses.RegionBoundary(alpha=weight))
+    begin(small_model(), loss, weight)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda loss: [None, loss],
+        lambda loss: ["mse", loss],
+        lambda loss: (loss, keras.losses.Huber(0.5)),
+        lambda loss: [losses.Boundary(classes=[1]), loss],
+        lambda loss: {"a": "mse", "b": loss},
+        lambda loss: {"a": {"c": [loss]}, "b": None},
+        lambda loss: ["mse", losses.ActivePassive(loss, losses.Unhinged())],
+        lambda loss: losses.RegionBoundary(loss, classes=[0, 1]),
+    ],
+)
+def test_several_outputs(place):
+    weight, model = keras.Variable(0.5, trainable=False), small_model()
+    begin(model, place(losses.GeneralizedCrossEntropy(weight)), weight)
+    with pytest.raises(ValueError, match=r"ShiftToBoundary: `weight` must be"):
+        begin(model, place(losses.GeneralizedCrossEntropy(0.5)), weight)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        own_function,
+        OwnLoss(losses.Boundary()),
+        [losses.Boundary(), own_function],
+        {"a": "mse", "b": OwnLoss(None)},
+        losses.RegionBoundary(OwnLoss(None)),
+        LossFunctionWrapper(own_function),
+        None,
+    ],
+)
+def test_losses_that_do_not_say(loss):
+    begin(small_model(), loss, keras.Variable(0.5, trainable=False))
+
+
+class Holder(keras.layers.Layer):
+    """A layer that may use the variable, in `add_loss` say."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def call(self, x):
+        return x
+
+
+def test_steps_and_layers_that_may_use_it():
+    weight = keras.Variable(0.5, trainable=False)
+    begin(own_step(small_model()), "mse", weight)
+    begin(keras.Sequential([keras.Input((2, 4)), Holder(weight)]), "mse", weight)
+    with pytest.raises(ValueError, match="ShiftToBoundary: `weight` must be"):
+        begin(small_model(), "mse", weight)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"step": -0.1}, {"start": 0.9, "step": 0.1, "end": 0.5}],
+)
+def test_a_step_away_from_the_end(numbers):
+    weight = keras.Variable(0.0, trainable=False)
+    with pytest.raises(ValueError, match=r"ShiftToBoundary: `step` must be .* `end`"):
+        ShiftToBoundary(weight, **numbers)
 
 
 def test_refused():

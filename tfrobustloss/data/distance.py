@@ -23,15 +23,29 @@ def signed_distance_map(mask, spacing=1.0):
     has no border and a map of zeros. The authors' code subtracts 1 inside whatever the
     spacing, which is the same for a spacing of 1.
 
-    Make the maps once, with the data; they are the targets of `losses.Boundary`. In a
-    `tf.data` pipeline: `tf.numpy_function(signed_distance_map, [mask], tf.float32)`.
+    The length of `spacing` says whether the last axis of `mask` is one of classes: a
+    one-hot mask of an image needs two numbers, as `spacing=(1, 1)`, of a volume three.
+    With a single number, the default, every axis is one of space, that of classes too.
+
+    Make the maps once, with the data; they are the targets of `losses.Boundary` and,
+    beside the masks, of `losses.RegionBoundary`. In a `tf.data` pipeline, before it
+    makes batches, for an image and its one-hot mask of `(rows, columns, classes)`:
+
+        def with_distance(image, mask):
+            per_class = functools.partial(signed_distance_map, spacing=(1, 1))
+            distance = tf.numpy_function(per_class, [mask], tf.float32)
+            return image, tf.ensure_shape(distance, mask.shape)
+
+        def with_both(image, mask):
+            image, distance = with_distance(image, mask)
+            return image, tf.concat([tf.cast(mask, tf.float32), distance], axis=-1)
 
     Args:
-        mask: Zeros and ones, or booleans: one region, shape `(...)`, or, with a
-            `spacing` of one number per axis of space, a region per class, shape
-            `(..., classes)`.
-        spacing: Distance of neighbouring pixels: a number for every axis of `mask`, or
-            one number above 0 per axis of space.
+        mask: Zeros and ones, or booleans: one region, shape `(...)`, or a region per
+            class, shape `(..., classes)`, as `spacing` says.
+        spacing: Distance of neighbouring pixels, above 0: one number for every axis of
+            `mask`; or a sequence with a number per axis of space, which are all axes of
+            `mask`, or all but the last.
 
     Returns:
         Float32 array of the shape of `mask`.
@@ -51,11 +65,14 @@ def signed_distance_map(mask, spacing=1.0):
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
     mask = np.asarray(mask)
-    if mask.dtype.kind not in "buif" or not np.isin(mask, (0, 1)).all():
-        shown = str(mask.dtype) if mask.dtype.kind not in "buif" else mask.max()
+    is_number = mask.dtype.kind in "buif"
+    bad = mask[~np.isin(mask, (0, 1))] if is_number else mask
+    if bad.size or not is_number:
+        shown = bad[:5].tolist() if is_number else str(mask.dtype)
         constraint = "an array of zeros and ones"
+        hint = "Compare: `mask == 255`, or `ids == k` for the region of class k."
         raise ValueError(
-            _limits.error("signed_distance_map", "mask", constraint, shown)
+            _limits.error("signed_distance_map", "mask", constraint, shown, hint)
         )
     steps = _steps(mask, spacing)
     regions = mask.astype(bool)

@@ -30,6 +30,8 @@ def _log(p):
 
 def balance(hit, targets, iou, eta):
     """Weights of the positives' terms by their overlap that keep the terms' sum."""
+    if 0 in hit.shape:  # no anchors, and Keras refuses the maximum of nothing
+        return ops.ones_like(hit)
     best = ops.max(ops.where(targets > 0, iou, 0))
     overlaps = best > 0  # without any, all count alike
     weight = ops.power(ops.where(overlaps, iou / ops.where(overlaps, best, 1), 1), eta)

@@ -46,7 +46,10 @@ def check_format(owner, box_format, variance):
     _limits.check_choice(owner, "box_format", box_format, FORMATS)
     if variance is None:
         return
-    values = np.asarray(variance, "float64")
+    try:
+        values = np.asarray(variance, "float64")
+    except (TypeError, ValueError):  # texts, or rows of different lengths
+        values = np.empty(0)
     fits = values.shape == (4,) and np.isfinite(values).all() and (values > 0).all()
     if not fits or box_format != "deltas":
         constraint = "None, or four numbers above 0 for deltas"

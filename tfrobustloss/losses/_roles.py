@@ -4,7 +4,7 @@ from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss.losses._base import TaskLoss
-from tfrobustloss.losses._targets import as_floats, shares
+from tfrobustloss.losses._targets import as_floats, check_rank, shares
 
 _LARGEST = 1e30  # sums of it stay finite in float32
 
@@ -21,6 +21,7 @@ def loss_of_role(owner, given, real, generated, generator, largest=_LARGEST):
     """The role's loss of each logit, given those of real and generated examples."""
     y_true, logits, role = given
     check_role(owner, role)
+    check_rank(owner, y_true=y_true, y_pred=logits)
     y_true, logits = as_floats(y_true, logits)
     logits = ops.clip(logits, -largest, largest)
     if len(logits.shape) > 1 and logits.shape[-1] == 1:

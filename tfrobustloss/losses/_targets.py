@@ -17,15 +17,54 @@ def as_floats(y_true, y_pred):
     return ops.cast(ops.convert_to_tensor(y_true), dtype), y_pred
 
 
-def check_shapes(owner, y_true, y_pred, narrowest=1):
-    """Raises unless both have the same shape, with rows wide enough."""
-    received, expected = tuple(y_true.shape), tuple(y_pred.shape)
-    fits = len(received) == len(expected) > 0 and all(
-        None in (a, b) or a == b for a, b in zip(received, expected, strict=True)
+def check_rank(owner, **tensors):
+    """Raises for tensors of which not even the number of axes is known."""
+    for name, tensor in tensors.items():
+        shape = getattr(tensor, "shape", None)
+        if getattr(shape, "rank", 0) is None:  # TensorFlow's alone
+            constraint = "of a known number of axes"
+            hint = (
+                f"Say its shape, which `tf.numpy_function` loses: "
+                f"`tf.ensure_shape({name}, shape)`."
+            )
+            raise ValueError(_limits.error(owner, name, constraint, str(shape), hint))
+
+
+def agree(first, second):
+    """Whether two shapes may be the same, None being any length."""
+    return len(first) == len(second) and all(
+        None in (a, b) or a == b for a, b in zip(first, second, strict=True)
     )
+
+
+def check_shapes(owner, y_true, y_pred, narrowest=1, one_hot=False):
+    """Raises unless both have the same shape, with rows wide enough.
+
+    Args:
+        owner: Name of the function.
+        y_true: Tensor.
+        y_pred: Tensor.
+        narrowest: Int, the least width of a row.
+        one_hot: Whether targets are one-hot, so that class ids are told from others.
+    """
+    received, expected = tuple(y_true.shape), tuple(y_pred.shape)
+    fits = expected and agree(received, expected)
     if not fits or expected[-1] < narrowest:
         constraint = f"of the shape of `y_pred`, {expected}, {narrowest} wide or more"
-        raise ValueError(_limits.error(owner, "y_true", constraint, received))
+        hint = _axis_hint(received, expected, one_hot)
+        raise ValueError(_limits.error(owner, "y_true", constraint, received, hint))
+
+
+def _axis_hint(received, expected, one_hot):
+    """What makes targets that lack the last axis, or its width, fit; or nothing."""
+    lacks = expected and agree(received, expected[:-1])
+    if lacks and expected[-1] == 1:
+        return "Give them the last axis: `y_true[..., None]`."
+    column = expected and agree(received, (*expected[:-1], 1))
+    if one_hot and (lacks or column):
+        ids = "y_true" if lacks else "y_true[..., 0]"
+        return f"One-hot encode class ids: `keras.ops.one_hot({ids}, {expected[-1]})`."
+    return ""
 
 
 def shares(owner, y_true, hint=""):

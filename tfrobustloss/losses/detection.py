@@ -3,6 +3,11 @@
 Targets of the two IoU-balanced losses are rows `[box, classes]`, one per anchor, of
 width 4 + classes: the matched box and its class, one-hot. A row whose classes are all 0
 is background, whatever its box.
+
+The losses are one per anchor, and so is a `sample_weight`: shape `(batch, anchors)`, or
+`(batch, 1)` for one an image. Of shape `(batch,)` it would run along the anchors, as in
+Keras' own losses of several axes. The number of positives and `norm` do not look at it;
+under a `tf.distribute` strategy they are those of each replica.
 """
 
 import keras
@@ -17,7 +22,13 @@ from tfrobustloss.losses._anchors import (
 )
 from tfrobustloss.losses._base import TaskLoss
 from tfrobustloss.losses._boxes import check_format, paired_iou
-from tfrobustloss.losses._targets import as_floats, check_shapes, numbers, shares
+from tfrobustloss.losses._targets import (
+    as_floats,
+    check_rank,
+    check_shapes,
+    numbers,
+    shares,
+)
 
 _FOCAL_LIMITS = {
     "gamma": _limits.Range(low=0),
@@ -29,8 +40,6 @@ _LOCALIZATION_LIMITS = {
     "beta": _limits.Range(low=1e-6, high=1e6),
 }
 _LARGEST = 1e30  # sums of it stay finite in float32
-
-
 _ONE_HOT = "Give a column per class: 1 where the box holds it, 0 elsewhere."
 
 
@@ -54,7 +63,7 @@ def sigmoid_focal(
         from_logits: Whether `y_pred` holds logits.
         per_positive: Whether the mean is over the rows with a target above 0 instead
             of all rows, as the paper has it: each value is multiplied by the number
-            of rows in the batch over that of such rows.
+            of rows in the batch over that of such rows, whatever their sample weights.
 
     Returns:
         Loss per anchor, shape `(...)`, at least 0.
@@ -71,8 +80,9 @@ def sigmoid_focal(
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
     """
     _limits.check("sigmoid_focal", _FOCAL_LIMITS, gamma=gamma, alpha=alpha)
+    check_rank("sigmoid_focal", y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
-    check_shapes("sigmoid_focal", y_true, y_pred)
+    check_shapes("sigmoid_focal", y_true, y_pred, one_hot=True)
     y_true = shares("sigmoid_focal", y_true, _ONE_HOT)
     hit, miss = focal_terms(y_true, y_pred, gamma, alpha, from_logits)
     losses = ops.sum(hit + miss, axis=-1)
@@ -118,10 +128,11 @@ def iou_balanced_classification(
 
         weight of a positive = IoU^eta * norm,   IoU of its predicted and matched box
 
-    `norm` keeps the sum over the batch's positives as it was; background has weight 1.
-    Weights are constants for the gradient. If no positive's box overlaps its match,
-    all have weight 1. Rule and `norm` were read in the authors' code; it adds 1e-6 to
-    the divisor of `norm` where this stops `norm` at 1e6.
+    `norm` keeps the sum over the batch's positives, before any sample weights, as it
+    was; background has weight 1. Weights are constants for the gradient. If no
+    positive's box overlaps its match, all have weight 1. Rule and `norm` were read in
+    the authors' code; it adds 1e-6 to the divisor of `norm` where this stops `norm` at
+    1e6.
 
     Args:
         y_true: Rows `[box, classes]`, shape `(..., 4 + classes)`; see the module.
@@ -155,6 +166,7 @@ def iou_balanced_classification(
     owner = "iou_balanced_classification"
     _limits.check(owner, _CLASSIFICATION_LIMITS, eta=eta, gamma=gamma, alpha=alpha)
     check_format(owner, box_format, variance)
+    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true, y_pred, narrowest=5)
     boxes = numbers(owner, y_true[..., :4])
@@ -220,7 +232,7 @@ def iou_balanced_localization(
 
     Returns:
         Loss per anchor, shape `(...)`, at least 0; 0 for background. The mean of the
-        class is over positives, and 0 without any.
+        class is over positives, whatever their sample weights, and 0 without any.
 
     Raises:
         ValueError: A parameter is out of range, or the shapes do not fit.
@@ -238,6 +250,7 @@ def iou_balanced_localization(
     owner = "iou_balanced_localization"
     _limits.check(owner, _LOCALIZATION_LIMITS, lam=lam, beta=beta)
     check_format(owner, box_format, variance)
+    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true[..., :4], y_pred[..., :4], narrowest=4)
     y_true = numbers(owner, y_true)

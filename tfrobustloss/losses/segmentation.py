@@ -3,35 +3,51 @@
 Masks and predictions have shape `(batch, ..., classes)` with any number of axes
 between, so images and volumes alike: masks one-hot, predictions probabilities, or
 logits of a softmax. With one channel, the foreground alone, logits are a sigmoid's.
+
+The losses are one an image or sequence, so a Keras mask of steps is refused. Steps that
+have probabilities and targets of 0 do not count in `generalized_dice`, and are 0 in the
+mean of `boundary`.
 """
+
+import functools
 
 import keras
 from keras import ops
 
 from tfrobustloss import _limits
+from tfrobustloss._tempered import row_max
 from tfrobustloss.losses import _targets
-from tfrobustloss.losses._base import FunctionLoss, TaskLoss
+from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss.losses._maps import (
+    LARGEST,
+    MapLoss,
+    channels,
+    probabilities,
+    side_by_side,
+    takes_logits,
+)
 from tfrobustloss.losses._nested import values
 
 _DICE_LIMITS = {"smooth": _limits.Range(low=0)}
 _COMBINED_LIMITS = {"alpha": _limits.Range(0, 1)}
-_LARGEST = 1e30  # sums of it stay finite in float32
 
 
 def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
     """Overlap of all classes, each weighted by its size so that small ones count.
 
         loss = 1 - (2 sum of w I + smooth) / (sum of w U + smooth), sums over classes
-        I = sum of g p,   U = sum of g + p,   w = 1 / (sum of g)²
+        I = sum of g p,   U = sum of g + p,   w = (smallest / sum of g)²
 
-    where I, U and w sum over the pixels of one image. For a class that the image
-    lacks, w would be infinite; it has the largest weight among the others instead.
-    With one channel and nothing in the mask, only `smooth` > 0 gives a slope.
+    where I, U and w sum over the pixels of one image, and smallest is the sum of g of
+    the smallest class that the image has. It cancels where `smooth` is 0, as in the
+    paper, whose w is 1 / (sum of g)². That would be infinite for a class that the image
+    lacks, which has w = 1 here, as the smallest. With one channel and nothing in the
+    mask, only `smooth` > 0 gives a slope.
 
     Args:
         y_true: One-hot or soft masks g in [0, 1], shape `(batch, ..., classes)`.
         y_pred: Probabilities p or logits, same shape.
-        smooth: Float >= 0, in pixels of the smallest class squared.
+        smooth: Float >= 0, in pixels of the smallest class.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -51,11 +67,12 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
         Highly Unbalanced Segmentations", DLMIA 2017.
     """
     _limits.check("generalized_dice", _DICE_LIMITS, smooth=smooth)
+    _targets.check_rank("generalized_dice", y_true=y_true, y_pred=y_pred)
     mask, y_pred = _targets.as_floats(y_true, y_pred)
-    _targets.check_shapes("generalized_dice", mask, y_pred)
-    hint = "Divide masks of 0 and 255 by 255."
+    _targets.check_shapes("generalized_dice", mask, y_pred, one_hot=True)
+    hint = "Divide masks of 0 and 255 by 255, one-hot encode class ids."
     mask = _targets.shares("generalized_dice", mask, hint)
-    p = _probabilities(y_pred, from_logits)
+    p = probabilities(y_pred, from_logits)
     axes = tuple(range(1, len(p.shape) - 1))
     size = ops.sum(mask, axis=axes)
     weight = ops.stop_gradient(_class_weights(size))
@@ -69,15 +86,15 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
 
 
 def _class_weights(size):
-    """1 / size², less a factor that cancels, of shape `(batch, classes)`."""
+    """(smallest / size)², 1 for size 0, of shape `(batch, classes)`."""
     present = size > 0
-    smallest = ops.min(ops.where(present, size, _LARGEST), axis=-1, keepdims=True)
+    smallest = -row_max(-ops.where(present, size, LARGEST))
     ratio = smallest / ops.where(present, size, smallest)
     return ratio * ratio
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
-class GeneralizedDice(TaskLoss):
+class GeneralizedDice(MapLoss):
     """`generalized_dice` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(generalized_dice)
@@ -119,25 +136,26 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
     Reference:
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
+    _targets.check_rank("boundary", y_true=y_true, y_pred=y_pred)
     distance, y_pred = _targets.as_floats(y_true, y_pred)
     _targets.check_shapes("boundary", distance, y_pred)
-    _check_classes("boundary", classes, y_pred.shape[-1])
+    classes = channels("boundary", classes, y_pred.shape[-1])
     distance = _targets.numbers("boundary", distance)
-    distance = ops.clip(distance, -_LARGEST, _LARGEST)
-    products = distance * _probabilities(y_pred, from_logits)
+    distance = ops.clip(distance, -LARGEST, LARGEST)
+    products = distance * probabilities(y_pred, from_logits)
     if classes is not None:
         products = ops.stack([products[..., k] for k in classes], axis=-1)
     return _targets.mean_per_example(products)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
-class Boundary(TaskLoss):
+class Boundary(MapLoss):
     """`boundary` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(boundary)
 
     def __init__(self, classes=None, from_logits=False, **keras_options):
-        _check_classes("Boundary", classes)
+        classes = channels("Boundary", classes)
         parameters = {"classes": classes, "from_logits": from_logits}
         super().__init__(parameters, **keras_options)
 
@@ -145,7 +163,7 @@ class Boundary(TaskLoss):
 def region_boundary(
     y_true,
     y_pred,
-    region=generalized_dice,
+    region=None,
     alpha=0.01,
     rebalance=True,
     classes=None,
@@ -164,12 +182,13 @@ def region_boundary(
         y_true: Masks and signed distances side by side, as
             `concatenate([mask, distance], axis=-1)`, shape `(batch, ..., 2 * classes)`.
         y_pred: Probabilities or logits, shape `(batch, ..., classes)`.
-        region: Function of `(mask, y_pred)` that gives one loss per image or pixel.
+        region: Function of `(mask, y_pred)` that gives one loss per image or pixel, on
+            what `y_pred` holds. None is `generalized_dice`.
         alpha: Weight of the boundary loss, in [0, 1].
         rebalance: Whether the region loss has weight `1 - alpha`, not 1.
         classes: As in `boundary`, for the boundary loss.
-        from_logits: Whether `y_pred` holds logits, for the boundary loss; the region
-            loss must be one that agrees.
+        from_logits: Whether `y_pred` holds logits, for the boundary loss and the region
+            loss of None; a function must be one that agrees.
 
     Returns:
         Loss per image, shape `(batch,)`, of either sign.
@@ -186,28 +205,26 @@ def region_boundary(
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
     _limits.check("region_boundary", _COMBINED_LIMITS, alpha=alpha)
-    y_true, y_pred = _targets.as_floats(y_true, y_pred)
-    channels = y_pred.shape[-1]
-    if y_true.shape[-1] != 2 * channels:
-        constraint = f"masks and distances side by side, {2 * channels} channels"
-        shape = tuple(y_true.shape)
-        raise ValueError(_limits.error("region_boundary", "y_true", constraint, shape))
-    of_region = region(y_true[..., :channels], y_pred)
+    mask, distance, y_pred = side_by_side("region_boundary", y_true, y_pred)
+    if region is None:
+        region = functools.partial(generalized_dice, from_logits=from_logits)
+    of_region = region(mask, y_pred)
     if len(of_region.shape):
         of_region = _targets.mean_per_example(ops.cast(of_region, y_pred.dtype))
-    of_boundary = boundary(y_true[..., channels:], y_pred, classes, from_logits)
+    of_boundary = boundary(distance, y_pred, classes, from_logits)
     weight = 1 - alpha if rebalance else 1
     return weight * of_region + alpha * of_boundary
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
-class RegionBoundary(TaskLoss):
+class RegionBoundary(MapLoss):
     """`region_boundary` as a `keras.losses.Loss`.
 
     Args:
         region: A `keras.losses.Loss` on one-hot masks: of this module, of this
             package's classification losses, or Keras'. Its own reduction plays no
-            part. `GeneralizedDice()` by default.
+            part. One without a `from_logits`, as `keras.losses.Dice`, is given
+            probabilities in any case. `GeneralizedDice()` by default.
         alpha: See `region_boundary`; a `keras.Variable` if it is to change.
         rebalance: See `region_boundary`.
         classes: See `boundary`.
@@ -239,13 +256,13 @@ class RegionBoundary(TaskLoss):
         if getattr(region, "ignore_class", None) is not None:
             wanted = "a loss without `ignore_class`, which masks do not have"
             raise ValueError(_limits.error("RegionBoundary", "region", wanted, region))
-        on_logits = region.get_config().get("from_logits", from_logits)
-        if on_logits != from_logits:
+        on_logits = takes_logits(region)
+        if on_logits not in (None, from_logits):
             constraint = f"{on_logits}, as that of `region`"
             raise ValueError(
                 _limits.error("RegionBoundary", "from_logits", constraint, from_logits)
             )
-        _check_classes("RegionBoundary", classes)
+        classes = channels("RegionBoundary", classes)
         parameters = {
             "alpha": alpha,
             "rebalance": rebalance,
@@ -254,6 +271,7 @@ class RegionBoundary(TaskLoss):
         }
         super().__init__(parameters, **keras_options)
         self.region = region
+        self._activates = from_logits and on_logits is None
 
     def get_config(self):
         """Everything that builds this loss again, the region loss as its config."""
@@ -272,29 +290,7 @@ class RegionBoundary(TaskLoss):
         return {**super()._parameters(), "region": self._region_losses}
 
     def _region_losses(self, mask, y_pred):
+        y_pred = probabilities(y_pred, self._activates)
         if isinstance(self.region, FunctionLoss):  # whose `call` has a dtype of its own
             return values(self.region, mask, y_pred)
         return self.region.call(mask, y_pred)
-
-
-def _probabilities(y_pred, from_logits):
-    if not from_logits:
-        return y_pred
-    logits = ops.clip(y_pred, -_LARGEST, _LARGEST)
-    if logits.shape[-1] == 1:
-        return ops.sigmoid(logits)
-    return ops.softmax(logits, axis=-1)
-
-
-def _check_classes(owner, classes, channels=None):
-    if classes is None:
-        return
-    fits = isinstance(classes, list | tuple) and len(classes) > 0
-    fits = fits and all(
-        isinstance(k, int) and 0 <= k and (channels is None or k < channels)
-        for k in classes
-    )
-    if not fits:
-        known = f", 0 to {channels - 1}" if channels else ""
-        constraint = f"None or a list of channels{known}"
-        raise ValueError(_limits.error(owner, "classes", constraint, classes))

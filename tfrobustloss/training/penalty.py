@@ -5,9 +5,11 @@ from keras import ops
 
 from tfrobustloss import _limits
 from tfrobustloss._backend import slope
+from tfrobustloss.losses import _targets
 
 _LIMITS = {"weight": _limits.Range(low=0)}
-_SMALLEST_SQUARE = 1e-10  # the root's own slope stays finite at 0, as in their code
+_SMALLEST = 1e-5  # the root's own slope stays finite at 0, as in their code
+_LARGEST = 1e15  # its square and sums of that stay finite in float32
 
 
 def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None):
@@ -21,7 +23,8 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
     differentiable in the critic's weights, on TensorFlow, JAX and PyTorch. It is no
     `(y_true, y_pred)` loss since it has to call the critic. Real and generated
     examples count as constants, so the generator gets no gradient from it. Computed in
-    float32. The critic must not mix the examples of a batch: no batch normalisation.
+    float32, where a slope whose largest entry is beyond ±1e15 counts as scaled to that.
+    The critic must not mix the examples of a batch: no batch normalisation.
 
     The paper's script for MNIST has the critic take 5 steps for each of the
     generator's, both with Adam(1e-4, beta_1=0.5, beta_2=0.9).
@@ -38,10 +41,12 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
             compiled JAX step a `SeedGenerator`, an attribute of the model.
 
     Returns:
-        Scalar tensor, at least 0.
+        Scalar tensor, at least 0; 0 for an empty batch.
 
     Raises:
-        ValueError: `weight` is negative, or the shapes of `real` and `fake` differ.
+        TypeError: `one_sided` is no bool.
+        ValueError: `weight` is negative, or the shapes of `real` and `fake` differ, as
+            far as they are known when the program is made.
 
     Example:
         >>> import numpy as np
@@ -55,21 +60,45 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
         GANs", ICLR 2018.
     """
     _limits.check("gradient_penalty", _LIMITS, weight=weight)
+    _limits.check_flag("gradient_penalty", "one_sided", one_sided)
+    real, fake = _examples(real, fake)
+    count = ops.shape(real)[0]
+    shape = (count, *[1] * (len(real.shape) - 1))
+    between = real + keras.random.uniform(shape, seed=seed) * (fake - real)
+    excess = _lengths(ops.cast(slope(critic, between), "float32")) - 1
+    if one_sided:
+        excess = ops.relu(excess)
+    count = ops.maximum(ops.cast(count, "float32"), 1)
+    return weight * ops.sum(excess * excess) / count
+
+
+def _examples(real, fake):
+    """Both as constants in float32, of one shape."""
+    owner = "gradient_penalty"
+    _targets.check_rank(owner, real=real, fake=fake)
     real, fake = (
         ops.stop_gradient(ops.cast(ops.convert_to_tensor(each), "float32"))
         for each in (real, fake)
     )
-    if tuple(real.shape[1:]) != tuple(fake.shape[1:]) or len(real.shape) < 2:
-        constraint = f"of the shape of `real`, {tuple(real.shape)}, `(batch, ...)`"
-        received = tuple(fake.shape)
-        raise ValueError(
-            _limits.error("gradient_penalty", "fake", constraint, received)
-        )
-    shape = (ops.shape(real)[0], *[1] * (len(real.shape) - 1))
-    between = real + keras.random.uniform(shape, seed=seed) * (fake - real)
-    gradient = ops.cast(slope(critic, between), "float32")
-    square = ops.sum(gradient * gradient, axis=tuple(range(1, len(real.shape))))
-    excess = ops.sqrt(square + _SMALLEST_SQUARE) - 1
-    if one_sided:
-        excess = ops.relu(excess)
-    return weight * ops.mean(excess * excess)
+    shape, received = tuple(real.shape), tuple(fake.shape)
+    if not _targets.agree(shape, received) or len(shape) < 2:
+        constraint = f"of the shape of `real`, {shape}, `(batch, ...)`"
+        raise ValueError(_limits.error(owner, "fake", constraint, received))
+    # a batch of a length that the run alone knows fails there if it is another
+    if received[0] is None:
+        fake = ops.reshape(fake, (ops.shape(real)[0], *ops.shape(fake)[1:]))
+    elif shape[0] is None:
+        real = ops.reshape(real, (received[0], *ops.shape(real)[1:]))
+    return real, fake
+
+
+def _lengths(gradient):
+    """Length of each example's gradient, by squares of numbers up to 1 alone."""
+    axes = tuple(range(1, len(gradient.shape)))
+    if 0 in gradient.shape:  # Keras refuses the maximum of nothing
+        return ops.sum(gradient, axis=axes)
+    largest = ops.max(ops.abs(gradient), axis=axes, keepdims=True)
+    scale = ops.stop_gradient(ops.maximum(largest, 1))
+    parts, smallest = gradient / scale, _SMALLEST / scale
+    square = ops.sum(parts * parts, axis=axes) + ops.squeeze(smallest * smallest, axes)
+    return ops.squeeze(ops.minimum(scale, _LARGEST), axes) * ops.sqrt(square)

@@ -9,6 +9,7 @@ _LIMITS = {
     "step": _limits.Range(-1, 1),
     "end": _limits.Range(0, 1),
 }
+_KNOWN = ("keras", "tfrobustloss")  # whose losses hold nothing that is not an attribute
 
 
 class ShiftToBoundary(keras.callbacks.Callback):
@@ -21,16 +22,28 @@ class ShiftToBoundary(keras.callbacks.Callback):
     weight falls from 1 by 0.01 an epoch to 0.01 (they begin at 0 where this begins at
     0.01, their weight for the form without rebalance).
 
+    A saved model holds the weight as a number, so that a loaded one is compiled again,
+    with a new variable and the optimizer that it has:
+
+        model = keras.saving.load_model("model.keras")
+        weight = keras.Variable(0.01, trainable=False)
+        config = {**model.loss.get_config(), "alpha": weight}
+        model.compile(model.optimizer, losses.RegionBoundary.from_config(config))
+        callbacks = [ShiftToBoundary(weight)]
+        model.fit(..., initial_epoch=20, epochs=40, callbacks=callbacks)
+
     Args:
         weight: `keras.Variable` that is the loss' `alpha`. (On JAX, make it an
-            attribute of the model too.)
+            attribute of the model too, and `del` that before saving.)
         start: Weight of the boundary loss in the first epoch, in [0, 1].
-        step: What an epoch adds, in [-1, 1].
+        step: What an epoch adds, in [-1, 1]; below 0 if `end` is below `start`.
         end: Where it stops, in [0, 1].
 
     Raises:
         TypeError: `weight` is no `keras.Variable`.
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or `step` leads away from `end`. In `fit`:
+            no loss of the model has `weight`, where that can be told: not if a loss is
+            a function or a class of your own, or the training step is.
 
     Example:
         >>> weight = keras.Variable(0.01, trainable=False)
@@ -52,11 +65,66 @@ class ShiftToBoundary(keras.callbacks.Callback):
                 _limits.error("ShiftToBoundary", "weight", constraint, weight)
             )
         _limits.check("ShiftToBoundary", _LIMITS, start=start, step=step, end=end)
+        if step * (end - start) < 0:
+            constraint = f"of the sign that leads from `start` {start} to `end` {end}"
+            raise ValueError(_limits.error("ShiftToBoundary", "step", constraint, step))
         self.weight = weight
         self.start, self.step, self.end = start, step, end
+
+    def on_train_begin(self, logs=None):
+        """Looks for the variable in the losses of the model.
+
+        Raises:
+            ValueError: No loss has it.
+        """
+        model = self.model
+        if model is None or _trains_its_own_way(model) or model.loss is None:
+            return
+        if any(_has(loss, self.weight) for loss in keras.tree.flatten(model.loss)):
+            return
+        if _in_layers(model, self.weight):
+            return
+        constraint = "the `keras.Variable` that a loss of the model has as `alpha`"
+        hint = (
+            "A loaded model has a number there. Compile it again: "
+            "`model.compile(model.optimizer, RegionBoundary(alpha=weight, ...))`."
+        )
+        raise ValueError(
+            _limits.error("ShiftToBoundary", "weight", constraint, self.weight, hint)
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the weight of this epoch."""
         weight = self.start + self.step * epoch
         low, high = sorted((self.start, self.end))
         self.weight.assign(min(max(weight, low), high))
+
+
+def _trains_its_own_way(model):
+    """Whether a model's training may use other losses than it was compiled with."""
+    own = ("train_step", "compute_loss")
+    return any(
+        name in vars(model)
+        or getattr(type(model), name, None) is not getattr(keras.Model, name)
+        for name in own
+    )
+
+
+def _in_layers(model, variable):
+    return any(each is variable for layer in model.layers for each in layer.variables)
+
+
+def _has(loss, variable):
+    """Whether a loss has the variable, or may have it: its inside is not known."""
+    if loss is None or isinstance(loss, str):
+        return False
+    if not isinstance(loss, keras.losses.Loss):
+        return True
+    code = type(loss), getattr(loss, "fn", type(loss))  # Keras wraps functions
+    if any(part.__module__.partition(".")[0] not in _KNOWN for part in code):
+        return True
+    return any(
+        part is variable
+        or (isinstance(part, keras.losses.Loss) and _has(part, variable))
+        for part in keras.tree.flatten(vars(loss))
+    )
