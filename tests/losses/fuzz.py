@@ -5,25 +5,66 @@ again: `python benchmarks/fuzz_losses.py --loss NAME --case 'JSON'`.
 """
 
 import contextlib
+import inspect
+import math
 
 import keras
 import numpy as np
 from hypothesis import strategies as st
 from keras import ops
 
-from tfrobustloss import _limits
+from tests.losses.bounds import bounds
+from tests.losses.rows import ROWS, row
+from tfrobustloss import _limits, losses
 from tfrobustloss._backend import double_precision, value_and_gradient
 
 ROWS_A_CASE = 6
+IGNORED = [0, 3]  # the rows that get the label of `ignore_class`
 CLASSES = (2, 3, 4, 5, 10, 37, 100, 1000)
 SCALES = ("1e-38", "1e-3", "1", "30", "1e4", "mixed", "ties", "equal", "dominant")
 LABELS = ("ids", "column", "one-hot", "smoothed", "soft")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 ENDLESS = 100.0  # how far a parameter goes whose range has no end
+TINY = 1e-6  # of a range from 0: where its powers of ten begin
+DEPENDENT = {"min_probability"}  # their range is narrower for many classes
+
+# losses around others than the battery's
+AROUND = [
+    row(
+        losses.LogitClip,
+        "around_bi_tempered",
+        {"loss": losses.BiTemperedLogistic(0.5, 1.5, from_logits=True)},
+    ),
+    row(
+        losses.LogitBias,
+        "around_clip",
+        {"loss": losses.LogitClip(losses.NormalizedFocal(from_logits=True))},
+    ),
+    row(
+        losses.ActivePassive,
+        "epsilon",
+        {
+            "active": losses.EpsilonSoftmaxCrossEntropy(from_logits=True),
+            "passive": losses.AsymmetricUnhinged(from_logits=True),
+        },
+    ),
+]
+
+
+class Refused(Exception):
+    """The parameters of a case are in their ranges, but do not go together."""
+
+
+def by_class():
+    """Dict of names of classes to all rows that are settings of one."""
+    found = {}
+    for each in [*ROWS, *AROUND]:
+        found.setdefault(each.loss_class.__name__, []).append(each)
+    return found
 
 
 def parameter_values(limit):
-    """Strategy over a declared range, its ends likelier than the rest."""
+    """Strategy over a declared range: its ends, evenly, and evenly in powers of ten."""
     width = ENDLESS if np.isinf(limit.high) else limit.high - limit.low
     if np.isinf(limit.low):
         low, high = -ENDLESS, min(limit.high, ENDLESS)
@@ -34,20 +75,24 @@ def parameter_values(limit):
     high -= inset if limit.open_high else 0
     if limit.integer:
         return st.integers(int(np.ceil(low)), int(np.floor(min(high, 1000))))
-    inside = st.floats(low, high, allow_nan=False)
-    return st.sampled_from([float(low), float(high)]) | inside
+    values = st.sampled_from([float(low), float(high)])
+    values |= st.floats(low, high, allow_nan=False)
+    if low < 0:
+        return values
+    first = math.log10(max(low, TINY * high))
+    powers = st.floats(first, math.log10(high), allow_nan=False)
+    return values | powers.map(lambda power: min(max(10**power, low), high))
 
 
 def cases(row):
     """Strategy over the cases of a row of the battery."""
     limits = getattr(row.loss_class, "limits", {})
-    free = {
-        name: st.none() | parameter_values(limit)
-        for name, limit in limits.items()
-        if not limit.optional
-    }
+    free = {name: st.none() | parameter_values(x) for name, x in limits.items()}
+    for name, argument in inspect.signature(row.loss_class).parameters.items():
+        if isinstance(argument.default, bool) and name != "from_logits":
+            free[name] = st.none() | st.booleans()
     classes = row.traits.num_classes
-    takes_logits = "from_logits" in row.build().get_config()
+    takes_logits = "from_logits" in inspect.signature(row.loss_class).parameters
     formats = [
         kind
         for kind in LABELS
@@ -55,12 +100,14 @@ def cases(row):
     ]
     return st.fixed_dictionaries(
         {
+            "row": st.just(row.name),
             "seed": st.integers(0, 2**32 - 1),
             "classes": st.just(classes) if classes else st.sampled_from(CLASSES),
             "scale": st.sampled_from(SCALES),
             "labels": st.sampled_from(formats),
             "dtype": st.sampled_from(DTYPES),
             "from_logits": st.booleans() if takes_logits else st.none(),
+            "ignore_class": st.none() | st.sampled_from([0, -1, 255]),
             "parameters": st.fixed_dictionaries(free),
         }
     )
@@ -99,62 +146,87 @@ def labels_of(case, random):
     return rows.astype("float32")
 
 
-def build(row, case):
-    """The loss of a case, or None where its parameters do not go together."""
-    given = {k: v for k, v in case["parameters"].items() if v is not None}
-    options = {**row.arguments, **given, "reduction": None}
-    if case["from_logits"] is not None:
-        options["from_logits"] = case["from_logits"]
-    try:
-        return row.loss_class(**options)
-    except ValueError as error:
-        if _names_one(error, given):  # in its range, but not with the others
-            return None
-        raise
+def ignore(labels, case):
+    """Labels of which some rows are of the ignored class, and which rows these are."""
+    ignored, classes = case["ignore_class"], case["classes"]
+    if ignored is None:
+        return labels, np.zeros(ROWS_A_CASE, bool)
+    labels = labels.copy()
+    if labels.shape != (ROWS_A_CASE, classes) or case["labels"] == "column":
+        labels[IGNORED] = ignored
+        return labels, labels.reshape(-1) == ignored
+    labels[IGNORED] = np.arange(classes) == ignored  # zeros for a class outside
+    if ignored in range(classes):
+        return labels, labels.argmax(axis=-1) == ignored
+    return labels, ~labels.any(axis=-1)
 
 
 def run(row, case):
-    """Raises an AssertionError if the loss of a row breaks a promise in a case."""
+    """Raises an AssertionError if the loss of a row breaks a promise in a case.
+
+    Raises:
+        AssertionError: A promise is broken.
+        Refused: The parameters do not go together, or not with so many classes.
+    """
     wide = case["dtype"] == "float64"
     with double_precision() if wide else contextlib.nullcontext():
         _run(row, case)
 
 
+def _build(row, case):
+    given = {k: v for k, v in case["parameters"].items() if v is not None}
+    options = {**row.arguments, **given, "reduction": None}
+    for name in ("from_logits", "ignore_class"):
+        if case[name] is not None:
+            options[name] = case[name]
+    return row.loss_class(**options)
+
+
+@contextlib.contextmanager
+def _refusals():
+    """Lets a parameter be refused whose range depends on the classes; no other."""
+    try:
+        yield
+    except ValueError as error:
+        if any(f"`{name}` must" in str(error) for name in DEPENDENT):
+            raise Refused(str(error)) from None
+        raise AssertionError(f"refused: {error}") from error
+
+
 def _run(row, case):
-    loss = build(row, case)
-    if loss is None:
-        return
     random = np.random.default_rng(case["seed"])
-    logits, labels = logits_of(case, random), labels_of(case, random)
-    scores = logits if case["from_logits"] else _softmax(logits)
+    logits = logits_of(case, random)
+    labels, ignored = ignore(labels_of(case, random), case)
+    with _refusals():
+        loss = _build(row, case)
+    scores = logits if loss.from_logits else _softmax(logits)
     order = random.permutation(case["classes"])
     batch = _tensor(scores, case)
-    try:
+    with _refusals():
         value, (gradient,) = value_and_gradient(lambda y: loss(labels, y), batch)
-    except ValueError as error:
-        drawn = [name for name, v in case["parameters"].items() if v is not None]
-        if _names_one(error, drawn):  # in its range, but not for so many classes
-            return
-        raise
     value, gradient = _to_numpy(value), _to_numpy(gradient)
     assert np.isfinite(value).all(), f"value {value}"
     assert np.isfinite(gradient).all(), f"gradient {gradient[~np.isfinite(gradient)]}"
-    if not any(v is not None for v in case["parameters"].values()):
-        _check_bounds(row, case, value)
+    assert not gradient[ignored].any(), "gradient of an ignored row"
     unpromised = {*row.gaps, *row.traits.skips}
-    if "check_per_sample" in unpromised:  # one value a batch
+    single = "check_per_sample" not in unpromised  # else one value a batch
+    _check_bounds(loss, case, value[~ignored] if single else value)
+    if not single:
         return
+    assert not value[ignored].any(), f"value {value[ignored]} of ignored rows"
     # a row's value has nothing to do with its neighbours, nor with the classes' order
     some = np.arange(ROWS_A_CASE)[::-2]
     part, given, what = scores[some], labels[some], "of a part"
-    if _knows_no_class(row, unpromised):
+    if _knows_no_class(row, unpromised) and case["ignore_class"] is None:
         part, what = part[:, order], "of a part with the classes renamed"
         if case["labels"] in ("ids", "column"):
             given = np.argsort(order).astype("int32")[given]
         else:
             given = given[:, order]
     again = _to_numpy(loss(given, _tensor(part, case)))
-    close = dict(rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(value).max())))
+    ends = map(abs, bounds(loss, case["classes"]) or ())
+    scale = max([1e2, *filter(math.isfinite, ends)])  # of what cancels near the label
+    close = dict(rtol=1e-3, atol=1e-6 * scale)
     np.testing.assert_allclose(again, value[some], **close, err_msg=what)
 
 
@@ -168,20 +240,14 @@ def _tensor(scores, case):
     return ops.cast(ops.convert_to_tensor(scores), case["dtype"])
 
 
-def _names_one(error, parameters):
-    """Whether an error refuses one of the parameters by name."""
-    return any(f"`{name}` must" in str(error) for name in parameters)
-
-
-def _check_bounds(row, case, value):
+def _check_bounds(loss, case, value):
     hard = case["labels"] in ("ids", "column", "one-hot")
-    wide = case["dtype"] in ("float32", "float64")
-    if row.traits.bounds is None or case["from_logits"] or not (hard and wide):
+    exact = loss.from_logits or case["dtype"] in ("float32", "float64")
+    known = bounds(loss, case["classes"])
+    if known is None or not value.size or not (hard and exact):
         return
-    if case["classes"] != (row.traits.num_classes or 5):  # the battery's number
-        return
-    low, high = row.traits.bounds
-    slack = 1e-4 * max(1, abs(low), abs(high))
+    low, high = known
+    slack = 1e-4 * max([1, *filter(math.isfinite, map(abs, known))])
     assert value.min() >= low - slack, f"{value.min()} below {low}"
     assert value.max() <= high + slack, f"{value.max()} above {high}"
 
