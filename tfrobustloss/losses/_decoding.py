@@ -213,7 +213,7 @@ class Labels:
     def known(self):
         """Whether there is a label, bool of shape `(...)`; None if rows were seen."""
         if self.ids is None:
-            return None if self._seen else ops.any(self.rows, axis=-1)
+            return None if self._seen else self.total() > 0
         return ops.logical_and(self.ids >= 0, self.ids < self.num_classes)
 
     def equal(self, class_id):
