@@ -10,84 +10,160 @@ import numpy as np
 import pytest
 
 from tests.losses.rows import ROWS
+from tests.losses.task_rows import TASK_ROWS
 from tfrobustloss import losses
 
-CLASSES = list({row.loss_class: row for row in reversed(ROWS)}.values())[::-1]
+# the first row of each class
+CLASSES, TASKS = (
+    list({row.loss_class: row for row in reversed(rows)}.values())[::-1]
+    for rows in (ROWS, TASK_ROWS)
+)
 EVERY = pytest.mark.parametrize("row", [pytest.param(r, id=r.name) for r in CLASSES])
+_HALF = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
-def _data(row, rows=8):
+def _data(rows=16):
+    """Inputs, and labels of the four classes that all rows can have."""
     random = np.random.default_rng(0)
-    classes = row.traits.num_classes or 4
-    ids = np.arange(rows) % classes
-    if "ids" not in row.traits.label_formats:
-        ids = np.eye(classes, dtype="float32")[ids]
-    return random.normal(size=(rows, 3)).astype("float32"), ids
+    inputs = random.normal(size=(rows, 3)).astype("float32")
+    return inputs, random.permutation(np.arange(rows) % 4)
 
 
-def _model(row):
-    classes = row.traits.num_classes or 4
-    logits = getattr(row.build(), "from_logits", False)
-    activation = None if logits else "softmax"
-    inputs = keras.Input((3,))
-    dense = keras.layers.Dense(classes, dtype="float32", activation=activation)
-    hidden = keras.layers.Dense(5, activation="relu")(inputs)
-    return keras.Model(inputs, dense(hidden))
+def _losses(from_logits=False):
+    """One loss of each class by its name, on probabilities where it takes them."""
+    chosen = {row.loss_class.__name__: row for row in CLASSES}
+    built = {name: row.build() for name, row in chosen.items()}
+    for name, row in chosen.items():
+        if from_logits and not built[name].from_logits:  # two are on logits always
+            built[name] = row.loss_class(**row.arguments, from_logits=True)
+    return built
+
+
+def _heads(by_head, policy="float32"):
+    """A model with a head for each loss; none shares a weight with another."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        inputs = keras.Input((3,))
+        outputs = {}
+        for name, loss in by_head.items():
+            activation = None if loss.from_logits else "softmax"
+            dense = keras.layers.Dense(4, activation=activation, name=name)
+            outputs[name] = dense(inputs)
+        return keras.Model(inputs, outputs)
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
+def _alone(by_head, model, inputs, labels):
+    """The value of each loss called by itself on the predictions of its head."""
+    predicted = model.predict(inputs, verbose=0)
+    return {
+        f"{name}_loss": float(loss(labels, predicted[name]))
+        for name, loss in by_head.items()
+    }
+
+
+def _evaluated(model, data):
+    """The loss of each head, without their sum."""
+    values = model.evaluate(*data, verbose=0, return_dict=True)
+    values.pop("loss")
+    return values
+
+
+def _kernels(model):
+    return {name: model.get_layer(name).get_weights()[0] for name in model.output_names}
+
+
+def _check_steps(model, history, before, stuck=()):
+    """Finite losses and weights, and changed weights at each head but those `stuck`."""
+    assert {f"{name}_loss" for name in model.output_names} < set(history)
+    for name, values in history.items():
+        assert np.isfinite(values).all(), name
+    for name, kernel in _kernels(model).items():
+        assert np.isfinite(kernel).all(), name
+        assert name in stuck or (kernel != before[name]).any(), name
 
 
 @EVERY
 def test_by_object_name_and_config(row):
     loss = row.build()
-    config = keras.losses.serialize(loss)
-    again = keras.losses.get(json.loads(json.dumps(config)))
-    assert type(again) is row.loss_class
-    assert again.get_config() == loss.get_config()
+    config = json.loads(json.dumps(keras.losses.serialize(loss)))
     registered = f"tfrobustloss>{row.loss_class.__name__}"
-    assert keras.saving.get_registered_object(registered) is row.loss_class
-    if not row.arguments:
-        named = keras.losses.get({"class_name": registered, "config": {}})
-        assert named.get_config() == loss.get_config()
-    model = _model(row)
-    model.compile_from_config({"optimizer": "sgd", "loss": config})
-    assert np.isfinite(model.evaluate(*_data(row), verbose=0))
+    by_name = keras.losses.get({"class_name": registered, "config": config["config"]})
+    for again in (keras.losses.get(config), by_name):
+        assert type(again) is row.loss_class
+        assert again.get_config() == loss.get_config()
+    with pytest.raises(ValueError, match="Could not interpret"):
+        keras.losses.get(registered)  # a bare string: Keras looks among its own only
+    inputs, labels = _data()
+    activation = None if loss.from_logits else "softmax"
+    dense = keras.layers.Dense(4, activation=activation)
+    model = keras.Sequential([keras.Input((3,)), dense])
+    alone = float(loss(labels, model.predict(inputs, verbose=0)))
+    for given in (loss, by_name):
+        model.compile("sgd", loss=given, run_eagerly=True)
+        assert model.evaluate(inputs, labels, verbose=0) == pytest.approx(alone, 1e-5)
+    model.compile_from_config({"loss": config, "run_eagerly": True})
+    assert type(model.loss) is row.loss_class
+    assert model.evaluate(inputs, labels, verbose=0) == pytest.approx(alone, 1e-5)
 
 
-@EVERY
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_trains_under_a_policy(row, policy):
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy(policy)
-    try:
-        model = _model(row)
-    finally:
-        keras.mixed_precision.set_dtype_policy(before)
-    model.compile("sgd", loss=row.build(), run_eagerly=True)
-    weights = [w.copy() for w in model.get_weights()]
-    for _ in range(20):  # a step whose scaled gradient overflows halves the scale
-        assert np.isfinite(model.train_on_batch(*_data(row)))
-        assert all(np.isfinite(w).all() for w in model.get_weights())
-        pairs = zip(weights, model.get_weights(), strict=True)
-        if any((a != b).any() for a, b in pairs):
-            return
-    assert "check_trains" in row.traits.skips
+@pytest.mark.parametrize("config", [False, True])
+def test_compile_takes_no_bare_name_and_no_dict_of_a_config(config):
+    # Keras' rule, which the README tells; a dict is of losses by output
+    name = "tfrobustloss>GeneralizedCrossEntropy"
+    model = keras.Model(one := keras.Input((3,)), keras.layers.Dense(4)(one))
+    given = {"class_name": name, "config": {}} if config else name
+    model.compile("sgd", loss=given, run_eagerly=True)
+    with pytest.raises(ValueError, match="Expected keys|Could not interpret"):
+        model.evaluate(*_data(), verbose=0)
 
 
-def test_cloned_model():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
-    loss = losses.GeneralizedCrossEntropy(q=0.3, from_logits=True)
-    model.compile("sgd", loss=loss)
+@pytest.mark.parametrize(
+    ("policy", "from_logits"),
+    [
+        ("float32", False),
+        ("mixed_float16", False),
+        ("mixed_bfloat16", True),
+    ],
+)
+def test_every_loss_at_a_head_of_one_model(policy, from_logits):
+    by_head = _losses(from_logits)
+    model = _heads(by_head, policy)
+    assert {output.dtype for output in model.outputs} == {_HALF.get(policy, "float32")}
+    inputs, labels = _data()
+    data = inputs, dict.fromkeys(by_head, labels)
+    model.compile("sgd", loss=by_head)
+    before = _kernels(model)
+    # a step whose scaled gradient overflows halves the scale and does no more
+    history = model.fit(*data, epochs=12, batch_size=16, verbose=0).history
+    stuck = {r.loss_class.__name__ for r in CLASSES if "check_trains" in r.traits.skips}
+    _check_steps(model, history, before, stuck)
+    if policy == "float32":
+        alone = _alone(by_head, model, inputs, labels)
+        assert _evaluated(model, data) == pytest.approx(alone, rel=1e-5)
+
+
+def test_every_loss_in_a_cloned_model():
+    by_head = _losses()
+    model = _heads(by_head)
+    model.compile("sgd", loss=by_head, loss_weights=dict.fromkeys(by_head, 0.5))
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     clone.compile_from_config(model.get_compile_config())
-    x = np.ones((2, 3), "float32")
-    y = np.array([0, 1])
-    assert clone.loss.get_config() == loss.get_config()
-    np.testing.assert_allclose(
-        clone.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0), rtol=1e-6
-    )
+    for name, loss in by_head.items():
+        assert clone.loss[name] is not loss
+        assert clone.loss[name].get_config() == loss.get_config()
+    inputs, labels = _data()
+    data = inputs, dict.fromkeys(by_head, labels)
+    values = clone.evaluate(*data, verbose=0, return_dict=True)
+    alone = _alone(by_head, model, inputs, labels)
+    assert values.pop("loss") == pytest.approx(0.5 * sum(alone.values()), rel=1e-5)
+    assert values == pytest.approx(alone, rel=1e-5)
 
 
-def test_outputs_with_a_loss_each():
+def test_labels_of_another_kind_at_each_output():
     inputs = keras.Input((3,))
     outputs = {
         "kind": keras.layers.Dense(4, name="kind")(inputs),
@@ -108,16 +184,54 @@ def test_outputs_with_a_loss_each():
     model.fit(x, y, epochs=1, verbose=0)
 
 
+@pytest.mark.parametrize("policy", _HALF)
+def test_losses_of_other_tasks_train_under_a_policy(policy):
+    random = np.random.default_rng(0)
+    by_head = {row.loss_class.__name__: row for row in TASKS}
+    inputs, outputs, x, y = {}, {}, {}, {}
+    for head, row in by_head.items():
+        targets, predicted = row.data(random)
+        x[f"of_{head}"], y[head] = predicted[:2], targets[:2]
+        inputs[f"of_{head}"] = keras.Input(predicted.shape[1:], name=f"of_{head}")
+        # what may not be negative is a probability
+        activation = None if min(row.extremes) < 0 else "sigmoid"
+        outputs[head] = keras.layers.Dense(
+            predicted.shape[-1], activation=activation, name=head, dtype=policy
+        )(inputs[f"of_{head}"])
+    model = keras.Model(inputs, outputs)
+    assert {output.dtype for output in model.outputs} == {_HALF[policy]}
+    optimizer = keras.optimizers.SGD(0.1)
+    if policy == "mixed_float16":  # what `compile` does by the policy of the model
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, loss={head: r.build() for head, r in by_head.items()})
+    before = _kernels(model)
+    _check_steps(model, model.fit(x, y, epochs=12, verbose=0).history, before)
+
+
 _MIRRORED = """
 import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 logical = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(cpu, [logical, logical])
 import keras
+import numpy as np
+from tests.losses import test_interoperability as here
 from tfrobustloss import losses
+
+inputs, labels = here._data()
+
+def dataset(labels):
+    return tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(16)
+
+def every_loss(strategy):
+    keras.utils.set_random_seed(0)
+    by_head = here._losses()
+    with strategy.scope():
+        model = here._heads(by_head)
+        model.compile("sgd", loss=by_head)
+    return here._evaluated(model, [dataset(dict.fromkeys(by_head, labels))])
 
 def trained(strategy):
     keras.utils.set_random_seed(0)
@@ -125,22 +239,29 @@ def trained(strategy):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
         loss = losses.GeneralizedCrossEntropy(from_logits=True)
         model.compile(keras.optimizers.SGD(0.5), loss=loss)
-    x = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
-    data = tf.data.Dataset.from_tensor_slices((x, np.arange(16) % 4)).batch(16)
-    before = model.evaluate(data, verbose=0)
-    model.fit(data, epochs=3, verbose=0)
-    return [before, model.evaluate(data, verbose=0)]
+    before = model.evaluate(dataset(labels), verbose=0)
+    model.fit(dataset(labels), epochs=3, verbose=0)
+    return [before, model.evaluate(dataset(labels), verbose=0)]
 
+single = tf.distribute.get_strategy()
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert mirrored.num_replicas_in_sync == 2
-one, two = trained(tf.distribute.get_strategy()), trained(mirrored)
+one, two = every_loss(single), every_loss(mirrored)
+assert list(one) == list(two) and len(one) == len(here.CLASSES), list(two)
+for name in one:
+    # the determinant of a replica's half of the batch is not that of the batch
+    if name == "DeterminantMutualInformation_loss":
+        assert np.isfinite(two[name])
+    else:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-5, err_msg=name)
+one, two = trained(single), trained(mirrored)
 assert one[1] < one[0]
 np.testing.assert_allclose(two, one, rtol=1e-5)
 print("same")
 """
 
 
-def test_mirrored_strategy():
+def test_every_loss_under_mirrored_strategy():
     if keras.backend.backend() != "tensorflow":
         pytest.skip("tf.distribute is TensorFlow's")
     result = subprocess.run(

@@ -145,6 +145,29 @@ def test_epsilon_softmax_with_absolute_error(dataset, noise, m, alpha, beta):
     assert (one.active.m, one.alpha, one.beta) == (m, alpha, beta)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "noise", "same"),
+    [
+        ("cifar10", "Symmetric:0.4", "symmetric:0.4"),
+        ("cifar100", "ASYMMETRIC", "asymmetric"),
+        ("webvision", "Real", None),
+    ],
+)
+def test_case_of_the_noise_does_not_matter(dataset, noise, same):
+    configs = [
+        [each.loss.get_config() for each in recommended(dataset, given)]
+        for given in (noise, same)
+    ]
+    assert configs[0] == configs[1]
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10", "cifar100", "clothing1m"])
+def test_settings_of_later_comparisons_come_last(dataset):
+    later = ["later comparison" in each.note for each in recommended(dataset)]
+    assert any(later)
+    assert later == sorted(later)
+
+
 def test_on_probabilities():
     assert all(not each.loss.from_logits for each in recommended("mnist", None, False))
 
@@ -157,6 +180,12 @@ def test_on_probabilities():
         ("mnist", "symmetric:2", "`noise` must be .*noise='symmetric:2'"),
         ("mnist", "pair:x", "`noise` must be .*noise='pair:x'"),
         ("webvision", "symmetric", "`noise` must be real.*noise='symmetric'"),
+        (
+            "CIFAR-10",
+            "pair:0.4",
+            "`noise` must be symmetric, asymmetric, symmetric:R or asymmetric:R. "
+            "Received: noise='pair:0.4'. These are the noises that cifar10 has",
+        ),
     ],
 )
 def test_errors(dataset, noise, message):

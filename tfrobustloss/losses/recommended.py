@@ -68,13 +68,14 @@ def recommended(dataset, noise=None, from_logits=True):
         dataset: `"mnist"`, `"cifar10"`, `"cifar100"`, `"clothing1m"` or
             `"webvision"`; case and hyphens do not matter.
         noise: `"symmetric"` or `"asymmetric"`, for the first three, with or without
-            a rate, `"symmetric:0.4"`, or `"real"`, for the last two. None is the one
-            for these, `"symmetric"` for those. Settings that the authors chose by the
-            rate are part of the answer for that rate alone.
+            a rate, `"symmetric:0.4"`, or `"real"`, for the last two; case does not
+            matter. None is the one for these, `"symmetric"` for those. Settings that
+            the authors chose by the rate are part of the answer for that rate alone.
         from_logits: Whether the losses are to read logits.
 
     Returns:
-        List of `Recommendation`, in the order of publication.
+        List of `Recommendation`. Those from a later comparison, as their note says,
+        come last.
 
     Raises:
         ValueError: Nothing is published here for that dataset or noise.
@@ -101,7 +102,7 @@ def _parse(dataset, noise):
     real = dataset in _REAL
     if noise is None:
         noise = "real" if real else "symmetric"
-    kind, colon, text = str(noise).partition(":")
+    kind, colon, text = str(noise).lower().partition(":")
     try:
         rate = float(text) if colon else None
         known = kind in _KINDS and (kind == "real") == real
@@ -111,7 +112,7 @@ def _parse(dataset, noise):
     if not known:
         constraint = "symmetric, asymmetric, symmetric:R or asymmetric:R"
         constraint = "real" if real else constraint
-        hint = f"That is the noise of {dataset}."
+        hint = f"These are the noises that {dataset} has settings for."
         raise ValueError(_limits.error("recommended", "noise", constraint, noise, hint))
     return kind, rate
 
