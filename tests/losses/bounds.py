@@ -22,6 +22,13 @@ def bounds(loss, num_classes):
     return known and known(loss, num_classes)
 
 
+def steepness(loss):
+    """What a step of `log(p)` moves a loss near `p` = 1, where more than its range."""
+    if isinstance(loss, losses.Adma):
+        return loss.scaling_factor * loss.base * math.log(loss.base)
+    return 0.0
+
+
 def _top(loss):
     """The most that `-log(p)` can be."""
     return math.inf if loss.from_logits else _CLIPPED
