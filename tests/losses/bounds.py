@@ -23,10 +23,12 @@ def bounds(loss, num_classes):
 
 
 def steepness(loss):
-    """What a step of `log(p)` moves a loss near `p` = 1, where more than its range."""
+    """How much an error of the logarithms, relative to them or to 1, moves a loss."""
     if isinstance(loss, losses.Adma):
         return loss.scaling_factor * loss.base * math.log(loss.base)
-    return 0.0
+    if isinstance(loss, losses.ConfidenceRegularized):
+        return 1 + loss.beta
+    return 1.0
 
 
 def _top(loss):
