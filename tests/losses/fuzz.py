@@ -1,7 +1,7 @@
 """Random cases for a loss: wild logits, labels of every kind, parameters to the end.
 
 A case is a small dict of plain JSON, so that one that fails can be written down and run
-again: `python benchmarks/fuzz_losses.py --loss NAME --case 'JSON'`.
+again: `python benchmarks/fuzz_losses.py --case 'JSON'`.
 """
 
 import contextlib

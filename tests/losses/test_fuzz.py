@@ -44,7 +44,6 @@ def draw_cases(rows, examples):
         max_examples=examples,
         deadline=None,
         database=None,
-        derandomize=SEED == 0,
         print_blob=False,
         report_multiple_bugs=False,  # one is enough, and is no group of exceptions
         suppress_health_check=list(HealthCheck),
@@ -133,7 +132,7 @@ BROKEN = {
 def test_it_bites(broken, monkeypatch):
     monkeypatch.setitem(known._BOUNDS, Low, lambda loss, _: (0, math.inf))
     formats = ("rows",) if broken is Naive else ("ids",)
-    naive = row(broken, label_formats=formats)
+    candidate = row(broken, label_formats=formats)
     bitten = rf"(?s){BROKEN[broken]}.*fuzz_losses.py --case .*{broken.__name__}"
     with pytest.raises(AssertionError, match=bitten):
-        draw_cases([naive], 200)  # however few the others are given
+        draw_cases([candidate], 200)  # however few the others are given

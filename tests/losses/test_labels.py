@@ -376,6 +376,13 @@ def test_rows_of_zeros_are_of_a_class_outside():
         losses.CrossEntropy(ignore_class=0)([[0.0, 0.0]], [[0.5, 0.5]])
 
 
+def hidden_value_and_slope(loss, y_true, logits):
+    """From a compiled program, which cannot see its labels."""
+    program = compiled(lambda y, z: with_gradient(lambda z: loss(y, z))(z))
+    value, (slope,) = program(y_true, logits)
+    return numpy(value), numpy(slope)
+
+
 @every_loss
 @pytest.mark.skipif(eager_backend, reason="PyTorch sees every label")
 def test_hidden_rows_of_zeros_cost_nothing(make):
@@ -384,10 +391,8 @@ def test_hidden_rows_of_zeros_cost_nothing(make):
     rows = one_hot(ids, 4)
     expected = numpy(loss(rows, logits))
     rows[2], expected[2] = 0, 0
-    function = compiled(lambda y, z: with_gradient(lambda z: loss(y, z))(z))
-    value, (slope,) = function(rows, logits)
-    np.testing.assert_allclose(numpy(value), expected, rtol=1e-5, atol=1e-6)
-    slope = numpy(slope)
+    value, slope = hidden_value_and_slope(loss, rows, logits)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
     assert not slope[2].any()
     assert slope[0].any()
 
@@ -401,12 +406,8 @@ def test_hidden_entries_that_are_no_label_mass_count_as_zeros(make):
     rows[1], rows[2, 3], rows[4] = np.nan, np.inf, -1
     zeros = np.where(np.isfinite(rows) & (rows > 0), rows, 0)
 
-    def both(y_true):
-        function = compiled(lambda y, z: with_gradient(lambda z: loss(y, z))(z))
-        value, (slope,) = function(y_true, logits)
-        return numpy(value), numpy(slope)
-
-    (value, slope), (expected, expected_slope) = both(rows), both(zeros)
+    value, slope = hidden_value_and_slope(loss, rows, logits)
+    expected, expected_slope = hidden_value_and_slope(loss, zeros, logits)
     assert np.isfinite(value).all()
     assert np.isfinite(slope).all()
     np.testing.assert_array_equal(value, expected)
@@ -427,7 +428,7 @@ def test_hidden_ids_that_are_no_class_cost_nothing(make, bad):
     actual = numpy(program(*map(ops.convert_to_tensor, (ids, logits))))
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
     assert actual[2] == 0
-    slope = hidden_gradient(loss, ids, logits)
+    slope = hidden_value_and_slope(loss, ids, logits)[1]
     assert (slope[2] == 0).all()
     assert np.isfinite(slope).all()
     assert np.abs(slope[[0, 1, 3, 4, 5]]).max(-1).min() > 0
@@ -483,17 +484,6 @@ def programs(function):
     import tensorflow as tf
 
     return [tf.function(function), tf.function(function, jit_compile=True)]
-
-
-def hidden_gradient(loss, ids, logits):
-    """Gradient of a compiled program that cannot see the ids."""
-    from tfrobustloss._backend import with_gradient
-
-    def value_and_gradient(y_true, z):
-        return with_gradient(lambda z: loss(y_true, z))(z)[1][0]
-
-    tensors = map(ops.convert_to_tensor, (ids, logits))
-    return numpy(compiled(value_and_gradient)(*tensors))
 
 
 # --- ignore_class

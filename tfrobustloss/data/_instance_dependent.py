@@ -47,8 +47,8 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
 
     Raises:
         ValueError: `features` and `labels` differ in length, `features` are not finite
-            numbers, labels are not class ids or their type
-            cannot hold the highest class, or a parameter is out of its range.
+            numbers, labels are not class ids or their type cannot hold the highest
+            class, or a parameter is out of its range.
 
     Example:
         >>> pixels = np.arange(40.0).reshape(10, 4) / 40
