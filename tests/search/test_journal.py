@@ -393,6 +393,13 @@ def test_a_full_disk_takes_all_of_a_value_or_nothing(tmp_path, monkeypatch):
 # --- kill -9
 
 
+def wait_for_growth(path, size, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not path.exists() or path.stat().st_size <= size:
+        assert time.monotonic() < deadline, f"nothing written in {seconds} s"
+        time.sleep(0.0005)
+
+
 @FORKS
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*damage in line:UserWarning")
@@ -402,27 +409,31 @@ def test_killed_at_random_moments(tmp_path):
     whole = CmaSearch([0.5, -0.5], 0.4, **arguments)
     while len(whole.history()) < steps:
         step(whole)
-    moments, kills, lengths = np.random.RandomState(0), 0, set()
-    while True:
+    moments, kills, lengths = np.random.RandomState(0), 8, []
+    for life in range(1, kills + 2):
+        # However fast the machine, a life that is to be killed does its share and no
+        # more; however slow, it is killed only once it has written something.
+        share = steps * life // (kills + 1)
+        before = path.stat().st_size if path.exists() else 0
         child = os.fork()
         if not child:
             try:
                 search = CmaSearch([0.5, -0.5], 0.4, journal=path, **arguments)
-                while len(search.history()) < steps:
+                while len(search.history()) < share:
                     step(search)
+                if life <= kills:
+                    signal.pause()
                 os._exit(0)
             finally:
                 os._exit(70)
-        time.sleep(0.01 + 0.1 * moments.rand())
-        if kills < 8:
+        if life <= kills:
+            wait_for_growth(path, before)
+            time.sleep(0.02 * moments.rand())
             os.kill(child, signal.SIGKILL)
-            kills += 1
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code != -signal.SIGKILL:
-            break
-        lengths.add(path.stat().st_size if path.exists() else 0)
-    assert code == 0
-    assert len(lengths) > 2  # they were killed on the way, not before or after
+        assert code == (-signal.SIGKILL if life <= kills else 0)
+        lengths.append(path.stat().st_size)
+    assert len(set(lengths)) == kills + 1
     resumed = CmaSearch.resume(path)
     assert state(resumed) == state(whole)
     resumed.close()
