@@ -93,12 +93,13 @@ def _examples(real, fake):
 
 
 def _lengths(gradient):
-    """Length of each example's gradient, by squares of numbers up to 1 alone."""
+    """Length of each example's gradient, by squares of numbers up to 8 alone."""
     axes = tuple(range(1, len(gradient.shape)))
     if 0 in gradient.shape:  # Keras refuses the maximum of nothing
         return ops.sum(gradient, axis=axes)
     largest = ops.max(ops.abs(gradient), axis=axes, keepdims=True)
-    scale = ops.stop_gradient(ops.maximum(largest, 1))
+    # up to where the reciprocal is no subnormal: XLA multiplies by it, taken as 0 there
+    scale = ops.stop_gradient(ops.clip(largest, 1, 2.0**125))
     parts, smallest = gradient / scale, _SMALLEST / scale
     square = ops.sum(parts * parts, axis=axes) + ops.squeeze(smallest * smallest, axes)
     return ops.squeeze(ops.minimum(scale, _LARGEST), axes) * ops.sqrt(square)
