@@ -164,9 +164,7 @@ def test_large_slopes_are_exact():
 @pytest.mark.parametrize("how", ["eager", "graph"])
 def test_an_empty_batch(how):
     def penalty(w):
-        return gradient_penalty(
-            lambda x: ops.matmul(x, w), REAL[:0], FAKE[:0], seed=0
-        )
+        return gradient_penalty(lambda x: ops.matmul(x, w), REAL[:0], FAKE[:0], seed=0)
 
     function = _backend.with_gradient(penalty)
     if how != "eager":
