@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import record
 
-from tfrobustloss import cross_validation, data
+from tfrobustloss import data
 from tfrobustloss.data import estimate, noise
+from tfrobustloss.experiments import cross_validation
 
 NOISES = (("symmetric", 0.2), ("symmetric", 0.5), ("asymmetric", 0.4))
 # network, images, folds, epochs: what two cores do in minutes

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tfrobustloss import _environment
+from tfrobustloss._core import provenance
 
 
 def commit():
@@ -28,8 +28,8 @@ def write(path, name, settings, results):
     record = {
         "benchmark": name,
         "commit": commit(),
-        "versions": _environment.versions(),
-        "hardware": _environment.hardware(),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
         "settings": settings,
         "results": results,
     }

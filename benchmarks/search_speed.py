@@ -28,7 +28,8 @@ import record
 
 from tfrobustloss import architectures
 from tfrobustloss.data import datasets
-from tfrobustloss.search import families, trainer
+from tfrobustloss.experiments.trainer import trainer
+from tfrobustloss.losses import families
 
 SHAPE, CLASSES, EPOCHS, BATCH = (28, 28, 1), 10, 2, 128
 STOCK, TUNER = "keras, fresh model", "keras_tuner RandomSearch"

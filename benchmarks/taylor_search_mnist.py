@@ -26,8 +26,8 @@ import numpy as np
 import record
 
 from tfrobustloss import data, losses
-from tfrobustloss.search import contest
-from tfrobustloss.search.taylor_search import Task, TaylorLossSearch
+from tfrobustloss.experiments import learning_rates
+from tfrobustloss.search.taylor.search import Task, TaylorLossSearch
 
 SEARCH_RATE = 0.01
 FACTORS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
@@ -121,10 +121,14 @@ def show_generation(progress):
 def measure(task, loss, training):
     """Test accuracy of a loss at its own best learning rate and at the search's."""
     rates = [SEARCH_RATE * factor for factor in FACTORS]
-    chosen = contest.score_losses(task, [loss], CHOOSING_SEEDS, rates, **training)
-    rate = contest.best_rates(chosen, rates)[0]
+    chosen = learning_rates.score_losses(
+        task, [loss], CHOOSING_SEEDS, rates, **training
+    )
+    rate = learning_rates.best_rates(chosen, rates)[0]
     both = list(dict.fromkeys([rate, SEARCH_RATE]))
-    test = contest.score_losses(task, [loss], TEST_SEEDS, both, "test", **training)
+    test = learning_rates.score_losses(
+        task, [loss], TEST_SEEDS, both, "test", **training
+    )
     return {
         "rate": rate,
         "validation": dict(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfrobustloss._backend import value_and_gradient
+from tfrobustloss._core.backend import value_and_gradient
 
 
 def gradient(function, x):

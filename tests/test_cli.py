@@ -11,7 +11,8 @@ import sys
 import keras
 import pytest
 
-from tfrobustloss import _specs, cli
+from tfrobustloss import cli
+from tfrobustloss.experiments import specs
 
 SHORT = ["compare", "--epochs", "2", "--seeds", "1", "--train-size", "200"]
 PACKAGE_FOLDER = pathlib.Path(cli.__file__).parents[2]
@@ -23,7 +24,7 @@ def test_compare(tmp_path, capsys):
     assert cli.main([*SHORT, *options]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    names = set(_specs.loss_classes())
+    names = set(specs.loss_classes())
     assert f"[{len(names)}/{len(names)}] " in out
     record = json.loads(output.read_text())
     assert {one["loss"] for one in record["results"]} == names

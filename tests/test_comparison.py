@@ -7,9 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from tfrobustloss import _files, _specs, comparison, losses
-from tfrobustloss.comparison import Comparison, Settings
+from tfrobustloss import losses
+from tfrobustloss._core import files
 from tfrobustloss.data import noise
+from tfrobustloss.experiments import comparison, specs
+from tfrobustloss.experiments.comparison import Comparison, Settings
 
 QUICK = Settings(losses="adma", epochs=2, seeds=2, train_size=200, batch_size=50)
 
@@ -36,7 +38,7 @@ def accuracies(record):
     ],
 )
 def test_noise_matrix(text, dataset, expected):
-    np.testing.assert_array_equal(_specs.noise_matrix(text, dataset, 10), expected)
+    np.testing.assert_array_equal(specs.noise_matrix(text, dataset, 10), expected)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +57,14 @@ def test_noise_matrix(text, dataset, expected):
 )
 def test_bad_noise(text, message):
     with pytest.raises(ValueError, match=message):
-        _specs.noise_matrix(text, "kmnist_10k", 10)
+        specs.noise_matrix(text, "kmnist_10k", 10)
 
 
 # losses
 
 
 def test_loss_registry_is_the_namespace():
-    classes = _specs.loss_classes()
+    classes = specs.loss_classes()
     public = [getattr(losses, name) for name in losses.__all__]
     public = {one for one in public if isinstance(one, type)} - {losses.FunctionLoss}
     public = {one for one in public if not issubclass(one, losses.TaskLoss)}
@@ -82,7 +84,7 @@ def test_loss_registry_is_the_namespace():
     ],
 )
 def test_loss_parameters(text, parameters):
-    (one,), left_out = _specs.named_losses(text, noise.symmetric(3, 0.5))
+    (one,), left_out = specs.named_losses(text, noise.symmetric(3, 0.5))
     assert left_out == {}
     assert one.label == text
     assert one.parameters.items() >= parameters.items()
@@ -93,8 +95,8 @@ def test_loss_parameters(text, parameters):
 
 
 def test_all_is_every_loss():
-    chosen, left_out = _specs.named_losses("all", noise.symmetric(10, 0.6))
-    assert {one.name for one in chosen} == set(_specs.loss_classes())
+    chosen, left_out = specs.named_losses("all", noise.symmetric(10, 0.6))
+    assert {one.name for one in chosen} == set(specs.loss_classes())
     assert left_out == {}
     filled_in = {one.name: one.filled_in for one in chosen if one.filled_in}
     assert filled_in == {
@@ -110,14 +112,14 @@ def test_all_is_every_loss():
 
 def test_all_leaves_out_what_cannot_be():
     singular = noise.symmetric(10, 0.9)
-    chosen, left_out = _specs.named_losses("all,focal:gamma=0,focal", singular)
+    chosen, left_out = specs.named_losses("all,focal:gamma=0,focal", singular)
     labels = [one.label for one in chosen]
     assert sorted(labels) == sorted(set(labels))  # `focal` is there once
     assert "focal:gamma=0" in labels
     assert list(left_out) == ["backward_correction"]
     assert "invertible" in left_out["backward_correction"]
     with pytest.raises(ValueError, match="backward_correction: .*invertible"):
-        _specs.named_losses("backward_correction", singular)
+        specs.named_losses("backward_correction", singular)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_all_leaves_out_what_cannot_be():
 )
 def test_bad_losses(text, message):
     with pytest.raises(ValueError, match=message):
-        _specs.named_losses(text, noise.symmetric(10, 0.6))
+        specs.named_losses(text, noise.symmetric(10, 0.6))
 
 
 # settings
@@ -295,20 +297,20 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="nan"):
         comparison.write({"accuracy": float("nan")}, str(path))
     with pytest.raises(TypeError):
-        _files.write(str(path), "text, where bytes are due")
+        files.write(str(path), "text, where bytes are due")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["result.json"]
 
 
 def test_writing_through_a_link_keeps_the_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    _files.write(str(tmp_path / "link"), b"new")
+    files.write(str(tmp_path / "link"), b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
 def test_check_writable(tmp_path):
-    _files.check_writable("compare", "output", str(tmp_path / "new.json"))
+    files.check_writable("compare", "output", str(tmp_path / "new.json"))
     assert os.listdir(tmp_path) == []
     (tmp_path / "file").touch()
     for path, message in [
@@ -320,4 +322,4 @@ def test_check_writable(tmp_path):
         (tmp_path / ("a" * 300), "that can be written.*File name too long"),
     ]:
         with pytest.raises(ValueError, match=message):
-            _files.check_writable("compare", "output", str(path))
+            files.check_writable("compare", "output", str(path))

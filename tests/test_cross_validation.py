@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfrobustloss.cross_validation import _deal, out_of_fold_probabilities
+from tfrobustloss.experiments.cross_validation import _deal, out_of_fold_probabilities
 
 FEATURES = np.repeat(np.eye(3), 20, axis=0)
 LABELS = np.repeat([0, 1, 2], 20)

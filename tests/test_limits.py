@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfrobustloss._limits import Range, check, current_value, error, is_variable
+from tfrobustloss._core.tensors import current_value, is_variable
+from tfrobustloss._core.validation import Range, check, error
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import keras
 import pytest
 
-from tfrobustloss import _outputs, layers
+from tfrobustloss import layers
+from tfrobustloss._core import models
 
 
 def _vector(*last, **options):
@@ -38,9 +39,9 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", ENDING)
 def test_probabilities(name):
-    assert _outputs.are_probabilities(ENDING[name])
+    assert models.are_probabilities(ENDING[name])
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_probabilities(name):
-    assert not _outputs.are_probabilities(OTHERS[name])
+    assert not models.are_probabilities(OTHERS[name])

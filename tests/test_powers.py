@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 from tests.derivatives import gradient
-from tfrobustloss._backend import double_precision
-from tfrobustloss._powers import is_half_integer, power
+from tfrobustloss._core.backend import double_precision
+from tfrobustloss.losses.powers import is_half_integer, power
 
 X = np.geomspace(1e-3, 1e3, 61)
 

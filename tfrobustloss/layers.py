@@ -2,8 +2,11 @@
 
 import keras
 
-from tfrobustloss import _limits
-from tfrobustloss._tempered import LIMITS, tempered_softmax
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import current_value, is_variable
+from tfrobustloss.losses import BiTemperedLogistic, tempered_softmax
+
+_LIMITS = {"temperature": BiTemperedLogistic.limits["t2"]}
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -27,7 +30,7 @@ class TemperedSoftmax(keras.layers.Layer):
     """
 
     def __init__(self, temperature, **layer_options):
-        _limits.check(type(self).__name__, LIMITS, temperature=temperature)
+        validation.check(type(self).__name__, _LIMITS, temperature=temperature)
         super().__init__(**layer_options)
         self.temperature = temperature
         self.supports_masking = True
@@ -42,10 +45,10 @@ class TemperedSoftmax(keras.layers.Layer):
 
     def load_own_variables(self, store):
         """A saved temperature, unless the config has brought it as a number."""
-        if _limits.is_variable(self.temperature):
+        if is_variable(self.temperature):
             super().load_own_variables(store)
 
     def get_config(self):
         """The layer's arguments as plain JSON values."""
-        temperature = _limits.current_value(self.temperature)
+        temperature = current_value(self.temperature)
         return {**super().get_config(), "temperature": temperature}

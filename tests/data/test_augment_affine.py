@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfrobustloss import _backend
+from tfrobustloss._core import backend
 from tfrobustloss.data import augment
 from tfrobustloss.data.augment._sampling import FILL_MODES, sample
 from tfrobustloss.data.augment._seeds import SeedStream
@@ -173,7 +173,7 @@ def test_xla_compiles_it(fill_mode):
     def run(images, angle):
         return sample(images, matrix(angle=angle, across=3.0), fill_mode, 0.5, False)
 
-    compiled = _backend.compiled(run, xla=True)(images, values)
+    compiled = backend.compiled(run, xla=True)(images, values)
     np.testing.assert_allclose(numpy(compiled), numpy(run(images, values)), atol=1e-5)
 
 
@@ -189,7 +189,7 @@ def test_xla_compiles_it(fill_mode):
 def test_xla_compiles_recipes(recipe):
     assert recipe.supports_jit
     images = ops.convert_to_tensor(random_images())
-    run = _backend.compiled(lambda images, seed: recipe(images, seed=seed), xla=True)
+    run = backend.compiled(lambda images, seed: recipe(images, seed=seed), xla=True)
     first = numpy(run(images, ops.array([1, 2])))
     np.testing.assert_array_equal(first, numpy(run(images, ops.array([1, 2]))))
     assert np.abs(first - numpy(run(images, ops.array([1, 3])))).max() > 0.1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfrobustloss.data import estimate, noise
-from tfrobustloss.data._estimate_methods import follows_labels
+from tfrobustloss.data.estimate.methods import follows_labels
 
 METHODS = estimate.METHODS
 # 10 examples of class 0, 2 of them labelled 1, and 10 of class 1

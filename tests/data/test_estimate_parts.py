@@ -5,10 +5,14 @@ import pytest
 
 from tfrobustloss import losses
 from tfrobustloss.data import noise
-from tfrobustloss.data._estimate_matrix import class_shares, plateau
-from tfrobustloss.data._minimise import minimise
-from tfrobustloss.data._posterior import calibrate, clean_probabilities, given_label
-from tfrobustloss.data._recommend import concentration, recommend
+from tfrobustloss.data.estimate._estimate_matrix import class_shares, plateau
+from tfrobustloss.data.estimate._minimise import minimise
+from tfrobustloss.data.estimate.matrices import (
+    calibrate,
+    clean_probabilities,
+    given_label,
+)
+from tfrobustloss.data.estimate.recommendation import concentration, recommend
 
 
 def rosenbrock(point):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tfrobustloss import data
-from tfrobustloss.data import _plain_objects, load_human_labels
+from tfrobustloss.data import load_human_labels
+from tfrobustloss.data.datasets import plain_pickle
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data" / "tfds"
 CLEAN = np.array([6, 9, 9, 4, 1], np.int64)
@@ -130,7 +131,7 @@ def test_every_integer_type(tmp_path, dtype):
 def test_scalars_and_shared_values():
     shared = [1, 2]
     value = {"a": shared, "b": shared, "c": 1.5, "d": (None, True), "e": np.int64(3)}
-    assert _plain_objects.read(pickle.dumps(value)) == value
+    assert plain_pickle.read(pickle.dumps(value)) == value
 
 
 # --- what is refused
@@ -200,8 +201,8 @@ def test_nothing_is_run(tmp_path, protocol, place):
     ],
 )
 def test_crafted_pickles(content, match):
-    with pytest.raises(_plain_objects.Refused, match=match):
-        _plain_objects.read(content)
+    with pytest.raises(plain_pickle.Refused, match=match):
+        plain_pickle.read(content)
 
 
 @pytest.mark.parametrize(
@@ -215,8 +216,8 @@ def test_crafted_pickles(content, match):
 )
 def test_crafted_arrays(changed, match):
     assert changed[0] in PUBLISHED
-    with pytest.raises(_plain_objects.Refused, match=match):
-        _plain_objects.read(PUBLISHED.replace(*changed))
+    with pytest.raises(plain_pickle.Refused, match=match):
+        plain_pickle.read(PUBLISHED.replace(*changed))
 
 
 @pytest.mark.parametrize(
@@ -238,8 +239,8 @@ def test_crafted_tensors(tmp_path, parts, match):
 
 def test_every_cut_is_refused():
     for length in range(len(PUBLISHED)):
-        with pytest.raises(_plain_objects.Refused):
-            _plain_objects.read(PUBLISHED[:length])
+        with pytest.raises(plain_pickle.Refused):
+            plain_pickle.read(PUBLISHED[:length])
 
 
 def test_noise_on_the_bytes_never_gets_out_of_hand():
@@ -249,8 +250,8 @@ def test_noise_on_the_bytes_never_gets_out_of_hand():
         for place in generator.integers(0, len(damaged), 3):
             damaged[place] = generator.integers(0, 256)
         try:
-            _plain_objects.read(bytes(damaged))
-        except _plain_objects.Refused:
+            plain_pickle.read(bytes(damaged))
+        except plain_pickle.Refused:
             pass
 
 

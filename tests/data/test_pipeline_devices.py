@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.data.pipeline_parts import IMAGES, index_of, make, source
-from tfrobustloss.data import _pipeline_devices
+from tfrobustloss.data.pipelines import devices
 
 tf = pytest.importorskip("tensorflow")
 
@@ -24,7 +24,7 @@ def placed(device, augment):
 
 @pytest.fixture
 def two_gpus(monkeypatch):
-    monkeypatch.setattr(_pipeline_devices, "count_devices", lambda kind: 2)
+    monkeypatch.setattr(devices, "count_devices", lambda kind: 2)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_nothing_is_copied_by_default(device):
 
 
 def test_one_warning_where_there_is_no_gpu(monkeypatch):
-    monkeypatch.setattr(_pipeline_devices, "count_devices", lambda kind: 0)
+    monkeypatch.setattr(devices, "count_devices", lambda kind: 0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         batches = make(source("arrays"), device="gpu", augment=brighter, shuffle=False)
@@ -76,7 +76,7 @@ def test_one_warning_where_there_is_no_gpu(monkeypatch):
 
 
 def test_names_of_devices():
-    assert _pipeline_devices.resolve(None) is None
-    assert _pipeline_devices.resolve("/device:CPU:0") is None
+    assert devices.resolve(None) is None
+    assert devices.resolve("/device:CPU:0") is None
     with pytest.raises(ValueError, match="device='tpu'"):
-        _pipeline_devices.resolve("tpu")
+        devices.resolve("tpu")

@@ -15,8 +15,9 @@ from keras import ops
 
 from tests.losses.bounds import bounds, steepness
 from tests.losses.rows import ROWS, row
-from tfrobustloss import _limits, losses
-from tfrobustloss._backend import double_precision, value_and_gradient
+from tfrobustloss import losses
+from tfrobustloss._core import validation
+from tfrobustloss._core.backend import double_precision, value_and_gradient
 
 ROWS_A_CASE = 6
 IGNORED = [0, 3]  # the rows that get the label of `ignore_class`
@@ -270,4 +271,4 @@ def in_range(row, case):
     """Whether the parameters of a case that was written by hand are allowed."""
     limits = getattr(row.loss_class, "limits", {})
     given = {k: v for k, v in case["parameters"].items() if v is not None}
-    _limits.check(row.loss_class.__name__, limits, **given)
+    validation.check(row.loss_class.__name__, limits, **given)

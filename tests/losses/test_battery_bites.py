@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfrobustloss import _backend, _limits, losses, testing
-from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss import losses, testing
+from tfrobustloss._core import backend, validation
+from tfrobustloss._core.tensors import current_value, visible
+from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.testing import LossCheckError, LossTraits
 
 _ROWS = LossTraits(label_formats=("rows",), wide=False, keeps_dtype=False)
@@ -166,7 +168,7 @@ class CompilesEveryCall(Sound):
     """A new program for each call."""
 
     def call(self, y_true, y_pred):
-        return _backend.compiled(super().call)(y_true, y_pred)
+        return backend.compiled(super().call)(y_true, y_pred)
 
 
 @_register
@@ -175,7 +177,7 @@ class DependsOnEagerness(Sound):
 
     def call(self, y_true, y_pred):
         values = super().call(y_true, y_pred)
-        return values if _limits.visible(values) is not None else 2 * values
+        return values if visible(values) is not None else 2 * values
 
 
 @_register
@@ -287,7 +289,7 @@ class Declared(FunctionLoss):
     """A loss of our own kind without a flaw; the following differ in one thing."""
 
     function = staticmethod(steep_error)
-    limits = {"steepness": _limits.Range(0, 5, open_low=True)}
+    limits = {"steepness": validation.Range(0, 5, open_low=True)}
 
     def __init__(self, steepness=1.0, from_logits=False, ignore_class=None, **options):
         parameters = {"steepness": steepness, "from_logits": from_logits}
@@ -319,7 +321,7 @@ class BakesVariableIn(Declared):
     """Reads a variable once, so that assigning to it changes nothing."""
 
     def __init__(self, steepness=1.0, **options):
-        super().__init__(float(_limits.current_value(steepness)), **options)
+        super().__init__(float(current_value(steepness)), **options)
 
 
 def deaf_error(y_true, y_pred, steepness=1.0, from_logits=False):

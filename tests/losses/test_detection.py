@@ -9,7 +9,7 @@ import pytest
 from tests.derivatives import gradient
 from tests.losses.values import numpy
 from tfrobustloss import losses
-from tfrobustloss.losses._boxes import paired_iou
+from tfrobustloss.losses.other_tasks.boxes import paired_iou
 
 CENTRED = [0.0, 0.0, 0.0, 0.0]  # deltas: the anchor itself
 

@@ -8,7 +8,7 @@ from keras import ops
 from tests.derivatives import gradient
 from tests.losses.values import numpy, random_probabilities
 from tfrobustloss import losses
-from tfrobustloss._backend import compiled, with_gradient
+from tfrobustloss._core.backend import compiled, with_gradient
 
 THETA = (0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1)
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from tests.derivatives import gradient
 from tests.losses.values import numpy, random_probabilities
-from tfrobustloss._backend import double_precision
+from tfrobustloss._core.backend import double_precision
 from tfrobustloss.losses import (
     ActivePassive,
     DeterminantMutualInformation,

@@ -13,7 +13,7 @@ from tests.losses.test_tempered import plain_loss
 from tests.losses.test_tempered_softmax import bisected
 from tests.losses.values import log_softmax, numpy
 from tfrobustloss import losses
-from tfrobustloss._backend import double_precision
+from tfrobustloss._core.backend import double_precision
 
 pytestmark = needs_float64
 

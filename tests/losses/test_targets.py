@@ -7,7 +7,7 @@ from keras import ops
 
 from tests.losses.values import numpy
 from tfrobustloss import losses
-from tfrobustloss._backend import compiled
+from tfrobustloss._core.backend import compiled
 
 BOX = [0.0, 0.0, 1.0, 1.0]
 WRONG_TARGETS = {

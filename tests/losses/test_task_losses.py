@@ -11,7 +11,8 @@ from keras import ops
 from tests.derivatives import finite_differences, needs_float64
 from tests.losses.task_rows import TASK_ROWS
 from tests.losses.values import numpy
-from tfrobustloss import _backend, losses
+from tfrobustloss import losses
+from tfrobustloss._core import backend
 from tfrobustloss.testing import LossTraits, check_limits
 
 pytestmark = pytest.mark.parametrize("row", TASK_ROWS, ids=lambda row: row.name)
@@ -23,7 +24,7 @@ def data_of(row):
 
 def with_gradient(loss, y_true, y_pred, compiled=lambda function: function):
     """Values of a batch and the gradient of their sum, as arrays."""
-    function = _backend.with_gradient(lambda y_pred: loss(y_true, y_pred))
+    function = backend.with_gradient(lambda y_pred: loss(y_true, y_pred))
     value, (slope,) = compiled(function)(ops.convert_to_tensor(y_pred))
     return numpy(value), numpy(slope)
 
@@ -96,7 +97,7 @@ def test_compiled_is_eager(row, xla):
     loss = row.build(reduction=None)
     eager = with_gradient(loss, y_true, y_pred)
     compiled = with_gradient(
-        loss, y_true, y_pred, lambda function: _backend.compiled(function, xla)
+        loss, y_true, y_pred, lambda function: backend.compiled(function, xla)
     )
     for received, expected in zip(compiled, eager, strict=True):
         np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
@@ -108,7 +109,7 @@ def test_gradient(row):
         pytest.skip("not its slope, as its row says; its own tests hold it")
     y_true, y_pred = (one.astype("float64") for one in data_of(row))
     loss = row.build(dtype="float64", reduction="sum")
-    with _backend.double_precision():
+    with backend.double_precision():
         _, slope = with_gradient(loss, y_true, y_pred)
         expected = finite_differences(lambda x: numpy(loss(y_true, x)), y_pred, 1e-5)
     np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-8)
@@ -124,7 +125,7 @@ def test_half_floats(row, dtype):
     assert keras.backend.standardize_dtype(values.dtype) == dtype
     values = numpy(ops.cast(values, "float32"))
     np.testing.assert_allclose(values, expected, rtol=0.05, atol=0.05)
-    function = _backend.with_gradient(lambda y_pred: loss(y_true, y_pred))
+    function = backend.with_gradient(lambda y_pred: loss(y_true, y_pred))
     slope = numpy(ops.cast(function(half)[1][0], "float32"))
     assert np.isfinite(slope).all()
 
@@ -147,7 +148,7 @@ def test_largest_half_floats(row):
     largest = 65504.0 if largest > 1 else largest
     half = ops.cast(np.full_like(y_pred, largest), "float16")
     loss = row.build(dtype="float16")
-    function = _backend.with_gradient(lambda y_pred: loss(y_true, y_pred))
+    function = backend.with_gradient(lambda y_pred: loss(y_true, y_pred))
     value, (slope,) = function(half)
     assert np.isfinite(numpy(value)).all()
     assert np.isfinite(numpy(slope)).all()

@@ -7,7 +7,7 @@ from keras import ops
 
 from tests.derivatives import finite_differences, gradient, needs_float64
 from tests.losses.values import log_softmax, numpy
-from tfrobustloss._backend import compiled, double_precision
+from tfrobustloss._core.backend import compiled, double_precision
 from tfrobustloss.losses import exp_t, log_t, tempered_softmax
 
 TEMPERATURES = [

@@ -9,7 +9,7 @@ from keras import ops
 
 from tests.losses.values import numpy, random_probabilities
 from tfrobustloss import losses
-from tfrobustloss._backend import compiled
+from tfrobustloss._core.backend import compiled
 
 THETA = (0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1)
 OTHER_THETA = (0.0, 0.1, -1, 2, 3, 1, 0.5, 0.6, -0.7, 0.8, 0.9, 1)

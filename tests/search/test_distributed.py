@@ -10,7 +10,9 @@ import time
 import keras_tuner
 import pytest
 
-from tfrobustloss.search import CMAES, _roles, _service
+from tfrobustloss.search import CMAES
+from tfrobustloss.search.tuner import roles as _roles
+from tfrobustloss.search.tuner import service
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.search.test_distributed"])
@@ -62,7 +64,7 @@ def play(role, port, folder, stuck_from=None, error=None, seconds=0.04, **option
     """What one process does."""
     os.environ["KERASTUNER_TUNER_ID"] = role
     os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
-    _service.PATIENCE_SECONDS = 30.0
+    service.PATIENCE_SECONDS = 30.0
     tuner = tuner_in(folder, **options)
     tuner.stuck_from, tuner.error, tuner.seconds = stuck_from, error, seconds
     tuner.search(verbose=0)
@@ -191,12 +193,12 @@ def test_an_open_port_warns(host, monkeypatch):
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", host)
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
     with pytest.warns(UserWarning, match="no password"):
-        _service._warn_if_open(host)
+        service._warn_if_open(host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_this_machine_does_not(host):
-    _service._warn_if_open(host)
+    service._warn_if_open(host)
 
 
 def test_a_port_that_is_taken(monkeypatch, tmp_path):
@@ -214,6 +216,6 @@ def test_a_worker_without_a_chief_gives_up(monkeypatch, tmp_path):
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker")
-    monkeypatch.setattr(_service, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.3)
     with pytest.raises(ConnectionError, match="no chief at 127.0.0.1:1"):
         tuner_in(tmp_path).search(verbose=0)

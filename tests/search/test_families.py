@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from tfrobustloss import _backend, losses
-from tfrobustloss.search import canonical, families
+from tfrobustloss import losses
+from tfrobustloss._core import backend
+from tfrobustloss.losses import canonical_taylor, families
 
 FAMILIES = [
     (families.taylor(12), np.linspace(-1, 2, 12)),
@@ -31,7 +32,7 @@ def softmax(logits):
 
 
 def slope(function, y_pred):
-    return _backend.value_and_gradient(function, y_pred)[1][0]
+    return backend.value_and_gradient(function, y_pred)[1][0]
 
 
 @pytest.mark.parametrize(("family", "vector"), FAMILIES, ids=IDS)
@@ -44,7 +45,7 @@ def test_a_compiled_family_is_the_loss_it_builds(family, vector):
         traces.append(1)
         return family.function(labels, logits, vector)
 
-    program = _backend.compiled(_backend.with_gradient(function), xla=True)
+    program = backend.compiled(backend.with_gradient(function), xla=True)
     for factor in (1.0, 0.9):
         value, (gradient, _) = map(_numpy, program(logits, factor * vector))
         loss = family.build(factor * vector)
@@ -57,7 +58,7 @@ def test_a_compiled_family_is_the_loss_it_builds(family, vector):
 def _numpy(values):
     if isinstance(values, list | tuple):
         return [_numpy(value) for value in values]
-    return np.asarray(_backend.ops.convert_to_numpy(values))
+    return np.asarray(backend.ops.convert_to_numpy(values))
 
 
 @pytest.mark.parametrize(("family", "vector"), FAMILIES, ids=IDS)
@@ -94,7 +95,7 @@ def test_the_canonical_form_is_a_taylor_loss(num_classes, one_hot):
     loss = families.canonical_taylor(num_classes).build(vector)
 
     def ours(z):
-        return canonical.canonical_loss(labels, z, vector, from_logits=True)
+        return canonical_taylor.canonical_loss(labels, z, vector, from_logits=True)
 
     np.testing.assert_allclose(
         _numpy(ours(logits)), _numpy(loss.call(labels, logits)), atol=2e-6
@@ -109,13 +110,13 @@ def test_every_taylor_loss_has_a_canonical_form(num_parameters, num_classes):
     # losses.md A1: on one-hot labels six numbers are left of the twelve
     labels, logits = examples(num_classes)
     theta = np.random.default_rng(2).normal(size=num_parameters)
-    vector = canonical.from_theta(theta, num_classes)
+    vector = canonical_taylor.from_theta(theta, num_classes)
 
     def taylor(z):
         return losses.taylor_loss(labels, z, theta, from_logits=True)
 
     def ours(z):
-        return canonical.canonical_loss(labels, z, vector, from_logits=True)
+        return canonical_taylor.canonical_loss(labels, z, vector, from_logits=True)
 
     difference = _numpy(taylor(logits)) - _numpy(ours(logits))
     np.testing.assert_allclose(difference, difference[0], atol=5e-6)
@@ -136,7 +137,9 @@ def squared_error(y_true, y_pred):
     ],
 )
 def test_fit_finds_what_is_canonical(loss, expected, order):
-    np.testing.assert_allclose(canonical.fit(loss, 4, order), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        canonical_taylor.fit(loss, 4, order), expected, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,8 +158,8 @@ def test_fit_is_near_hand_made_losses(loss, bound):
     expected = _numpy(loss.call(labels, rows))
     errors = []
     for order in (3, 4):
-        vector = canonical.fit(loss, 3, order, smallest=0.05)
-        found = _numpy(canonical.canonical_loss(labels, rows, vector))
+        vector = canonical_taylor.fit(loss, 3, order, smallest=0.05)
+        found = _numpy(canonical_taylor.canonical_loss(labels, rows, vector))
         error = found - expected
         errors.append(np.abs(error - error.mean()).max())
     assert errors[1] < errors[0] < bound
@@ -164,7 +167,7 @@ def test_fit_is_near_hand_made_losses(loss, bound):
 
 def test_the_start_is_the_fit_of_gce():
     start = families.canonical_taylor(10).initial
-    expected = 1.5 * canonical.fit(losses.GeneralizedCrossEntropy(0.7), 10)
+    expected = 1.5 * canonical_taylor.fit(losses.GeneralizedCrossEntropy(0.7), 10)
     np.testing.assert_allclose(start, expected)
     assert all(math.isfinite(value) for value in start)
     assert start[0] < 0
@@ -176,12 +179,12 @@ def test_the_start_is_the_fit_of_gce():
 def test_fit_limits(name, value):
     arguments = {"num_classes": 3, name: value}
     with pytest.raises(ValueError, match=f"`{name}`.*{name}={value}"):
-        canonical.fit(losses.CrossEntropy(), **arguments)
+        canonical_taylor.fit(losses.CrossEntropy(), **arguments)
 
 
 def test_canonical_form_without_a_quartic_term():
     squared = [0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]  # (p^2 - 2 y p) / classes
     expected = [-2 / 4, 1 / 4, 0, 1 / 4, 0, 0]  # by hand
     np.testing.assert_allclose(
-        canonical.from_theta(squared, 4), expected, rtol=0, atol=1e-15
+        canonical_taylor.from_theta(squared, 4), expected, rtol=0, atol=1e-15
     )

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from tfrobustloss import data, losses, presets
-from tfrobustloss.search import CMAES, _found, _roles, _tasks
-from tfrobustloss.search.taylor_search import Task, TaylorLossSearch, make_tasks
+from tfrobustloss.experiments import task as _tasks
+from tfrobustloss.search import CMAES
+from tfrobustloss.search.taylor import _found
+from tfrobustloss.search.taylor.search import Task, TaylorLossSearch, make_tasks
+from tfrobustloss.search.tuner import roles
 
 SMALL = Task("digits", train_size=60, validation_size=40)
 
@@ -230,9 +233,9 @@ def test_a_preset_is_a_path(path):
 
 @pytest.mark.parametrize("port", [None, ""])
 def test_a_role_without_a_port(port, monkeypatch):
-    monkeypatch.setenv(_roles.TUNER, "worker-1")
-    monkeypatch.setenv(_roles.PORT, port or "")
+    monkeypatch.setenv(roles.TUNER, "worker-1")
+    monkeypatch.setenv(roles.PORT, port or "")
     if port is None:
-        monkeypatch.delenv(_roles.PORT)
+        monkeypatch.delenv(roles.PORT)
     with pytest.raises(ValueError, match="KERASTUNER_ORACLE_PORT must be.*worker-1"):
-        _roles.role()
+        roles.role()

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tfrobustloss.search import _roles, _service
-from tfrobustloss.search.taylor_search import Task, TaylorLossSearch
+from tfrobustloss.search.taylor.search import Task, TaylorLossSearch
+from tfrobustloss.search.tuner import roles, service
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.search.test_shared_search"])
@@ -19,8 +19,8 @@ QUICK = dict(generations=3, population_size=4, epochs=2, seeds_per_candidate=2)
 
 def play(role, port, journal, **options):
     """What one process does."""
-    os.environ[_roles.TUNER], os.environ[_roles.PORT] = role, str(port)
-    _service.PATIENCE_SECONDS = 60.0
+    os.environ[roles.TUNER], os.environ[roles.PORT] = role, str(port)
+    service.PATIENCE_SECONDS = 60.0
     search = TaylorLossSearch(SMALL, journal=journal, **{**QUICK, **options})
     try:
         search.run()
@@ -88,8 +88,8 @@ def test_a_worker_with_other_options_is_refused(start, tmp_path):
 
 
 def test_a_chief_needs_a_journal(monkeypatch):
-    monkeypatch.setenv(_roles.TUNER, "chief")
-    monkeypatch.setenv(_roles.PORT, "1")
-    monkeypatch.setenv(_roles.IP, "127.0.0.1")
+    monkeypatch.setenv(roles.TUNER, "chief")
+    monkeypatch.setenv(roles.PORT, "1")
+    monkeypatch.setenv(roles.IP, "127.0.0.1")
     with pytest.raises(ValueError, match=r"`journal` must be a path.*journal=None"):
         TaylorLossSearch(SMALL, **QUICK).run()

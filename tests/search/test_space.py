@@ -4,7 +4,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from tfrobustloss.search._space import Space
+from tfrobustloss.search.tuner.space import Space
 
 
 def space_of(kind, *arguments, **options):

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from tfrobustloss import architectures, losses, presets
-from tfrobustloss.losses._taylor_bounds import find_bounds
-from tfrobustloss.search import _history, _tasks, canonical, contest, families
-from tfrobustloss.search._fitness import Fitness
-from tfrobustloss.search._forms import Form
-from tfrobustloss.search.taylor_search import Task, TaylorLossSearch, make_tasks
-from tfrobustloss.search.trainer import Trainer
+from tfrobustloss.experiments import learning_rates
+from tfrobustloss.experiments import task as _tasks
+from tfrobustloss.experiments.trainer.trainer import Trainer
+from tfrobustloss.losses import canonical_taylor, families
+from tfrobustloss.losses.taylor_polynomial import find_bounds
+from tfrobustloss.search.taylor import history as _history
+from tfrobustloss.search.taylor.fitness import Fitness
+from tfrobustloss.search.taylor.parametrization import Form
+from tfrobustloss.search.taylor.search import Task, TaylorLossSearch, make_tasks
 
 SMALL = Task("digits", train_size=200, validation_size=100)
 QUICK = dict(generations=3, population_size=4, epochs=2, seeds_per_candidate=2)
@@ -128,11 +131,11 @@ def test_best_loss_is_the_candidate_that_won(whole):
     best = whole.best()
     vectors = np.concatenate([one["vectors"] for one in whole.history()])
     vectors = [whole._cma.mean, *vectors]
-    found = [best["coefficients"][name] for name in canonical.NAMES]
+    found = [best["coefficients"][name] for name in canonical_taylor.NAMES]
     assert min(np.abs(vectors - np.array(found)).max(axis=1)) < 1e-9
     labels = np.array([0, 1])
     p = np.array([[0.7, 0.1, 0.1, *[0.1 / 7] * 7], [0.1, 0.2, *[0.7 / 8] * 8]])
-    expected = canonical.canonical_loss(labels, p, found)
+    expected = canonical_taylor.canonical_loss(labels, p, found)
     loss = whole.best_loss(reduction=None)
     assert np.allclose(loss(labels, p), expected, rtol=1e-5)
     assert whole.best_loss(from_logits=True).from_logits is True
@@ -263,7 +266,7 @@ def test_eta_is_the_range(name):
 def test_a_loss_and_a_vector_as_start():
     form = Form("canonical", 4)
     vector = np.array([-1.0, 0.5, 0.2, 0.3, -0.1, 0.4])
-    loss = losses.TaylorLoss(canonical.to_theta(vector, 4))
+    loss = losses.TaylorLoss(canonical_taylor.to_theta(vector, 4))
     assert form.start(loss) == pytest.approx(vector)
     assert form.start(vector.tolist()).tolist() == vector.tolist()
 
@@ -336,12 +339,16 @@ def test_a_matrix_and_a_function_of_ones_own():
 def test_contest_is_plain_training():
     entrants = [losses.Adma(from_logits=True), losses.CrossEntropy(from_logits=True)]
     rates = [[0.1, 0.2], [0.3, 0.05]]
-    accuracy = contest.score_losses(SMALL, entrants, [5, 6], rates, "test", epochs=2)
+    accuracy = learning_rates.score_losses(
+        SMALL, entrants, [5, 6], rates, "test", epochs=2
+    )
     assert accuracy.shape == (2, 2, 2)
     task = _tasks.prepare(SMALL)
     trainer = _plain(task, families.adma(), 6, task.test)
     assert accuracy[0, 1, 1] == trainer.score([0.2624], 6, 0.2).accuracy
-    assert contest.best_rates(np.array([[[0.2, 0.4], [0.5, 0.3]]]), [1, 2]) == [2.0]
+    assert learning_rates.best_rates(np.array([[[0.2, 0.4], [0.5, 0.3]]]), [1, 2]) == [
+        2.0
+    ]
 
 
 # --- errors

@@ -15,10 +15,10 @@ import pytest
 
 from tests.search import networks
 from tfrobustloss import losses
-from tfrobustloss.search import families
-from tfrobustloss.search._layer_kinds import may_be_padded, suits_xla
-from tfrobustloss.search._starts import mixed_precision_twin
-from tfrobustloss.search.trainer import Halving, Trainer
+from tfrobustloss.experiments.trainer.initial_weights import mixed_precision_twin
+from tfrobustloss.experiments.trainer.layer_kinds import may_be_padded, suits_xla
+from tfrobustloss.experiments.trainer.trainer import Halving, Trainer
+from tfrobustloss.losses import families
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BACKEND = keras.backend.backend()

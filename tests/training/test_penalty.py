@@ -7,7 +7,7 @@ from keras import ops
 
 from tests.derivatives import finite_differences
 from tests.losses.values import numpy
-from tfrobustloss import _backend
+from tfrobustloss._core import backend
 from tfrobustloss.training import gradient_penalty
 
 RANDOM = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def test_a_linear_critic(w, one_sided, expected):
             lambda x: ops.matmul(x, w), REAL, FAKE, one_sided=one_sided
         )
 
-    value, (slope,) = _backend.value_and_gradient(penalty, w)
+    value, (slope,) = backend.value_and_gradient(penalty, w)
     np.testing.assert_allclose(value, expected, rtol=1e-4)  # the root of 1e-10
     norm = np.linalg.norm(w)
     excess = max(norm - 1, 0) if one_sided else norm - 1
@@ -59,9 +59,9 @@ def test_second_order_against_finite_differences(how):
         # both the same: whatever u is drawn, which XLA does in a way of its own
         return gradient_penalty(critic, REAL, REAL, seed=0)
 
-    function = _backend.with_gradient(penalty)
+    function = backend.with_gradient(penalty)
     if how != "eager":
-        function = _backend.compiled(function, xla=how == "xla")
+        function = backend.compiled(function, xla=how == "xla")
     _, (slope,) = function(ops.convert_to_tensor(w))
     expected = finite_differences(
         lambda w: numpy(penalty(ops.convert_to_tensor(w.astype("float32")))), w, 1e-2
@@ -135,7 +135,7 @@ def test_the_generator_gets_no_gradient():
     def penalty(fake):
         return gradient_penalty(lambda x: ops.sum(x**3, axis=-1), REAL, fake, seed=0)
 
-    _, (slope,) = _backend.value_and_gradient(penalty, FAKE)
+    _, (slope,) = backend.value_and_gradient(penalty, FAKE)
     np.testing.assert_array_equal(slope, 0)
 
 
@@ -146,7 +146,7 @@ def test_huge_slopes_stay_finite():
         def penalty(w):
             return gradient_penalty(lambda x: ops.matmul(x, w), REAL, FAKE)
 
-        value, (slope,) = _backend.value_and_gradient(penalty, w)
+        value, (slope,) = backend.value_and_gradient(penalty, w)
         assert np.isfinite(value)
         assert value >= 1e30
         assert np.isfinite(slope).all()
@@ -166,9 +166,9 @@ def test_an_empty_batch(how):
     def penalty(w):
         return gradient_penalty(lambda x: ops.matmul(x, w), REAL[:0], FAKE[:0], seed=0)
 
-    function = _backend.with_gradient(penalty)
+    function = backend.with_gradient(penalty)
     if how != "eager":
-        function = _backend.compiled(function)
+        function = backend.compiled(function)
     value, (slope,) = function(ops.ones((3, 1)))
     assert numpy(value) == 0
     np.testing.assert_array_equal(numpy(slope), 0)

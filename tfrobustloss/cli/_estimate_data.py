@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from tfrobustloss import _limits, data
-from tfrobustloss._specs import noise_matrix
+from tfrobustloss import data
+from tfrobustloss._core import validation
+from tfrobustloss.experiments.specs import noise_matrix
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,12 +53,12 @@ def read(arguments):
             if path is not None:
                 hint = "Say which labels by --labels FILE.npy."
                 raise ValueError(
-                    _limits.error("estimate", name, "given with labels", path, hint)
+                    validation.error("estimate", name, "given with labels", path, hint)
                 )
         return _dataset(arguments)
     if (probabilities is None) == (features is None):
         constraint = "given with --probabilities or with --features, one of them"
-        raise ValueError(_limits.error("estimate", "labels", constraint, labels))
+        raise ValueError(validation.error("estimate", "labels", constraint, labels))
     return Given(
         name=labels,
         labels=_array("labels", labels),
@@ -73,15 +74,15 @@ def _array(name, path):
         found = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         constraint = "a file that exists"
-        raise ValueError(_limits.error("estimate", name, constraint, path)) from None
+        raise ValueError(validation.error("estimate", name, constraint, path)) from None
     except (ValueError, EOFError, OSError) as error:
         constraint, reason = "an .npy file of numbers", str(error).split("\n")[0]
         hint = f"Write it by numpy.save. {reason}"
-        text = _limits.error("estimate", name, constraint, path, hint)
+        text = validation.error("estimate", name, constraint, path, hint)
         raise ValueError(text) from None
     if not isinstance(found, np.ndarray):
         constraint, hint = "an .npy file", "An .npz file holds several arrays."
-        raise ValueError(_limits.error("estimate", name, constraint, path, hint))
+        raise ValueError(validation.error("estimate", name, constraint, path, hint))
     return found
 
 
@@ -92,9 +93,9 @@ def _dataset(arguments):
     )
     chosen = slice(None)
     if arguments.train_size is not None:
-        limit = _limits.Range(2, len(train.labels), integer=True)
+        limit = validation.Range(2, len(train.labels), integer=True)
         size = arguments.train_size
-        _limits.check("estimate", {"train_size": limit}, train_size=size)
+        validation.check("estimate", {"train_size": limit}, train_size=size)
         shuffled = np.random.default_rng(0).permutation(len(train.labels))
         chosen = np.sort(shuffled[:size])
     clean = train.labels[chosen]

@@ -32,16 +32,17 @@ def check_outputs(command, outputs, others=()):
         ValueError: A path cannot be written, or two of all files are one.
         ImportError: There is a plot, and Matplotlib is not installed.
     """
-    from tfrobustloss import _files, _limits, plots
+    from tfrobustloss import plots
+    from tfrobustloss._core import files, validation
 
     taken = {os.path.realpath(path): text for text, path in others if path is not None}
     for name, path in outputs.items():
         if path is None:
             continue
-        _files.check_writable(command, name, path)
+        files.check_writable(command, name, path)
         text = taken.setdefault(os.path.realpath(path), f"--{name}")
         if text != f"--{name}":
             constraint, hint = f"another file than {text}", "One would erase the other."
-            raise ValueError(_limits.error(command, name, constraint, path, hint))
+            raise ValueError(validation.error(command, name, constraint, path, hint))
     if outputs.get("plot") is not None:
         plots.check_format(outputs["plot"])

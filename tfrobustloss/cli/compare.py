@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from tfrobustloss._settings import Settings
 from tfrobustloss.cli import _options
+from tfrobustloss.experiments._settings import Settings
 
 _FIELDS = [field.name for field in dataclasses.fields(Settings)]
 
@@ -59,8 +59,8 @@ def run(arguments):
     Returns:
         Exit code: 0, or 130 after Ctrl-C.
     """
-    from tfrobustloss import comparison
     from tfrobustloss.cli import _report
+    from tfrobustloss.experiments import comparison
 
     settings = Settings(**{name: getattr(arguments, name) for name in _FIELDS})
     outputs = {"output": arguments.output, "plot": arguments.plot}
@@ -76,13 +76,15 @@ def run(arguments):
 
 
 def _finish(arguments, record):
-    from tfrobustloss import _files, comparison, plots
+    from tfrobustloss import plots
+    from tfrobustloss._core import files
     from tfrobustloss.cli import _report
+    from tfrobustloss.experiments import comparison
 
     try:
         if arguments.output is not None:
             comparison.write(record, arguments.output)
         if arguments.plot is not None and record["results"]:
-            _files.write(arguments.plot, plots.accuracy_curves(record, arguments.plot))
+            files.write(arguments.plot, plots.accuracy_curves(record, arguments.plot))
     finally:  # a full disk must not cost the table
         print(_report.table(record), flush=True)

@@ -54,8 +54,10 @@ def run(arguments):
     Returns:
         Exit code 0.
     """
-    from tfrobustloss import _files, cross_validation, data, plots
+    from tfrobustloss import data, plots
+    from tfrobustloss._core import files
     from tfrobustloss.cli import _estimate_data, _estimate_report
+    from tfrobustloss.experiments import cross_validation
 
     written = {name: getattr(arguments, name) for name in ("output", "csv", "plot")}
     inputs = ("labels", "probabilities", "features")
@@ -86,12 +88,12 @@ def run(arguments):
     )
     print(_estimate_report.text(report, given), flush=True)
     if arguments.output is not None:
-        _files.write(arguments.output, report.to_json().encode())
+        files.write(arguments.output, report.to_json().encode())
     if arguments.csv is not None:
-        _files.write(arguments.csv, report.wrong_labels.to_csv().encode())
+        files.write(arguments.csv, report.wrong_labels.to_csv().encode())
     if arguments.plot is not None:
         picture = plots.transition_matrix(
             report.transition_matrix, given.class_names, arguments.plot
         )
-        _files.write(arguments.plot, picture)
+        files.write(arguments.plot, picture)
     return 0

@@ -113,9 +113,9 @@ def _rescaling(text):
 
 
 def _error(name, constraint, value, hint=""):
-    from tfrobustloss import _limits
+    from tfrobustloss._core import validation
 
-    return _limits.error("export", name, constraint, value, hint)
+    return validation.error("export", name, constraint, value, hint)
 
 
 def _report(version):

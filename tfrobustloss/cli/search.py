@@ -72,16 +72,19 @@ def run(arguments):
     Returns:
         Exit code: 0, or 130 after Ctrl-C.
     """
-    from tfrobustloss import _files, plots
+    from tfrobustloss import plots
+    from tfrobustloss._core import files
     from tfrobustloss.cli import _search_report
-    from tfrobustloss.search import _journal, _provenance, _roles
+    from tfrobustloss.search import journal as _journal
+    from tfrobustloss.search.taylor import record
+    from tfrobustloss.search.tuner import roles
 
     output, journal = _paths(arguments)
     _options.check_outputs(
         "search",
         {"output": output, "journal": journal, "plot": arguments.plot},
         [
-            ("the settings of the journal", _provenance.settings_path(journal)),
+            ("the settings of the journal", record.settings_path(journal)),
             ("that of --start", _file(arguments.start)),
         ],
     )
@@ -89,7 +92,7 @@ def run(arguments):
         search = _prepare(arguments, journal)
     except _journal.InUse as error:
         raise ValueError(str(error)) from None
-    if _roles.role() == "worker":
+    if roles.role() == "worker":
         search.run()
         print("The search is over; the chief has what was found.")
         return 0
@@ -103,7 +106,7 @@ def run(arguments):
         if arguments.plot is not None:
             classes = search.tasks[0].num_classes
             picture = [search.history(), found["theta"], classes, arguments.plot]
-            _files.write(arguments.plot, plots.search_progress(*picture))
+            files.write(arguments.plot, plots.search_progress(*picture))
         print(_search_report.found(search, found, output), flush=True)
         for task in search.tasks:
             rows = beside_others(task, found["theta"], search)
@@ -118,7 +121,7 @@ def run(arguments):
 
 
 def _prepare(arguments, journal):
-    from tfrobustloss.search import taylor_search
+    from tfrobustloss.search.taylor import search as taylor_search
 
     tasks = taylor_search.make_tasks(
         _list(arguments.dataset),
@@ -161,7 +164,7 @@ def beside_others(task, theta, search):
         accuracy per seed.
     """
     from tfrobustloss import losses
-    from tfrobustloss.search import contest
+    from tfrobustloss.experiments import learning_rates
 
     rivals = {
         "found": losses.TaylorLoss(theta, from_logits=True),
@@ -171,12 +174,14 @@ def beside_others(task, theta, search):
     }
     entrants, given = list(rivals.values()), search.settings["learning_rates"][0]
     rates = [given * factor for factor in _RATE_FACTORS]
-    chosen = contest.best_rates(
-        contest.score_losses(task, entrants, _CHOOSING_SEEDS, rates, **search.training),
+    chosen = learning_rates.best_rates(
+        learning_rates.score_losses(
+            task, entrants, _CHOOSING_SEEDS, rates, **search.training
+        ),
         rates,
     )
     split = "validation" if task.test is None else "test"
-    accuracy = contest.score_losses(
+    accuracy = learning_rates.score_losses(
         task,
         entrants,
         _TEST_SEEDS,
@@ -221,7 +226,7 @@ def _file(text):
 
 
 def _numbers(name, text):
-    from tfrobustloss import _limits
+    from tfrobustloss._core import validation
 
     try:
         numbers = [float(part) for part in _list(text)]
@@ -229,5 +234,5 @@ def _numbers(name, text):
         numbers = []
     if not numbers:
         constraint = "a number, or several with commas between"
-        raise ValueError(_limits.error("search", name, constraint, text))
+        raise ValueError(validation.error("search", name, constraint, text))
     return numbers

@@ -1,9 +1,8 @@
 """Data with wrong labels: noise, image sets to try it on, and batches for `fit`."""
 
 from tfrobustloss.data import augment, estimate, noise
-from tfrobustloss.data.datasets import ImageDataset, load
+from tfrobustloss.data.datasets import ImageDataset, load, load_human_labels
 from tfrobustloss.data.distance import signed_distance_map
-from tfrobustloss.data.human_labels import load_human_labels
 from tfrobustloss.data.pipelines import pipeline
 
 __all__ = [

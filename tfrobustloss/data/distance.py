@@ -7,7 +7,7 @@ Sampled Functions", 2012), here for all lines at once.
 
 import numpy as np
 
-from tfrobustloss import _limits
+from tfrobustloss._core import validation
 
 _FAR = 1e30  # the squared distance to something that is not there
 _CHUNK = 1 << 21  # numbers that a pass holds at a time
@@ -72,7 +72,7 @@ def signed_distance_map(mask, spacing=1.0):
         constraint = "an array of zeros and ones"
         hint = "Compare: `mask == 255`, or `ids == k` for the region of class k."
         raise ValueError(
-            _limits.error("signed_distance_map", "mask", constraint, shown, hint)
+            validation.error("signed_distance_map", "mask", constraint, shown, hint)
         )
     steps = _steps(mask, spacing)
     regions = mask.astype(bool)
@@ -100,7 +100,7 @@ def _steps(mask, spacing):
             f"{mask.shape}, or all but the last"
         )
         raise ValueError(
-            _limits.error("signed_distance_map", "spacing", constraint, spacing)
+            validation.error("signed_distance_map", "spacing", constraint, spacing)
         )
     return steps.tolist()
 

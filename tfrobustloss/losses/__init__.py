@@ -1,7 +1,5 @@
 """Every loss of the package: a function and, beside it, a `keras.losses.Loss`."""
 
-from tfrobustloss._tempered import tempered_softmax
-from tfrobustloss.losses._base import FunctionLoss, TaskLoss
 from tfrobustloss.losses.absolute import MeanAbsoluteError, mean_absolute_error
 from tfrobustloss.losses.active_negative import (
     ActiveNegativeCrossEntropy,
@@ -10,18 +8,6 @@ from tfrobustloss.losses.active_negative import (
     active_negative_focal,
 )
 from tfrobustloss.losses.adma import Adma, adma
-from tfrobustloss.losses.adversarial import (
-    HingeGAN,
-    LeastSquaresGAN,
-    MinimaxGAN,
-    NonSaturatingGAN,
-    WassersteinGAN,
-    hinge_gan,
-    least_squares_gan,
-    minimax_gan,
-    non_saturating_gan,
-    wasserstein_gan,
-)
 from tfrobustloss.losses.asymmetric import (
     AsymmetricExponential,
     AsymmetricGeneralizedCrossEntropy,
@@ -33,6 +19,7 @@ from tfrobustloss.losses.asymmetric import (
     asymmetric_unhinged,
 )
 from tfrobustloss.losses.baikal import Baikal, baikal
+from tfrobustloss.losses.base import FunctionLoss, TaskLoss
 from tfrobustloss.losses.bootstrap import (
     HardBootstrap,
     SoftBootstrap,
@@ -53,14 +40,6 @@ from tfrobustloss.losses.correction import (
     forward_correction,
 )
 from tfrobustloss.losses.cross_entropy import CrossEntropy, cross_entropy
-from tfrobustloss.losses.detection import (
-    IoUBalancedClassification,
-    IoUBalancedLocalization,
-    SigmoidFocal,
-    iou_balanced_classification,
-    iou_balanced_localization,
-    sigmoid_focal,
-)
 from tfrobustloss.losses.distributionally_robust import (
     LabelDistributionallyRobust,
     label_distributionally_robust,
@@ -95,17 +74,34 @@ from tfrobustloss.losses.normalized import (
     normalized_focal,
     normalized_generalized_cross_entropy,
 )
-from tfrobustloss.losses.perceptual import Perceptual, perceptual
-from tfrobustloss.losses.poly import PolyCrossEntropy, poly_cross_entropy
-from tfrobustloss.losses.recommended import recommended
-from tfrobustloss.losses.segmentation import (
+from tfrobustloss.losses.other_tasks import (
     Boundary,
     GeneralizedDice,
+    HingeGAN,
+    IoUBalancedClassification,
+    IoUBalancedLocalization,
+    LeastSquaresGAN,
+    MinimaxGAN,
+    NonSaturatingGAN,
+    Perceptual,
     RegionBoundary,
+    SigmoidFocal,
+    WassersteinGAN,
     boundary,
     generalized_dice,
+    hinge_gan,
+    iou_balanced_classification,
+    iou_balanced_localization,
+    least_squares_gan,
+    minimax_gan,
+    non_saturating_gan,
+    perceptual,
     region_boundary,
+    sigmoid_focal,
+    wasserstein_gan,
 )
+from tfrobustloss.losses.poly import PolyCrossEntropy, poly_cross_entropy
+from tfrobustloss.losses.recommended import recommended
 from tfrobustloss.losses.sparse import SparseRegularized, sparse_regularized
 from tfrobustloss.losses.squared import (
     MeanSquaredError,
@@ -130,6 +126,7 @@ from tfrobustloss.losses.tempered import (
     exp_t,
     log_t,
 )
+from tfrobustloss.losses.tempered_softmax import tempered_softmax
 from tfrobustloss.losses.truncated import (
     TruncatedGeneralizedCrossEntropy,
     truncated_generalized_cross_entropy,

@@ -2,8 +2,8 @@
 
 import keras
 
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
 
 def mean_absolute_error(y_true, y_pred, from_logits=False):

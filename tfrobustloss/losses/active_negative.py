@@ -5,21 +5,22 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss._tempered import quick_sum
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.normalized import (
     NormalizedFocal,
     focal_of,
     normalized_cross_entropy,
     share,
 )
+from tfrobustloss.losses.rows import quick_sum
 
 _LIMITS = {
-    "alpha": _limits.Range(low=0),
-    "beta": _limits.Range(low=0),
-    "min_probability": _limits.Range(
+    "alpha": validation.Range(low=0),
+    "beta": validation.Range(low=0),
+    "min_probability": validation.Range(
         1e-30, 0.45, hint="It must be at most 0.9 / classes."
     ),
 }
@@ -75,7 +76,7 @@ def active_negative_cross_entropy(
     """
     owner = "active_negative_cross_entropy"
     given = {"alpha": alpha, "beta": beta, "min_probability": min_probability}
-    _limits.check(owner, _LIMITS, **given)
+    validation.check(owner, _LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
     _check_classes(owner, min_probability, labels.num_classes)
     active = normalized_cross_entropy(labels, prediction)
@@ -137,7 +138,7 @@ def active_negative_focal(
     owner = "active_negative_focal"
     given = {"alpha": alpha, "beta": beta, "gamma": gamma}
     given["min_probability"] = min_probability
-    _limits.check(owner, _FOCAL_LIMITS, **given)
+    validation.check(owner, _FOCAL_LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
     _check_classes(owner, min_probability, labels.num_classes)
     every = focal_of(prediction.log(), 1 - prediction.probabilities(), gamma)
@@ -174,7 +175,7 @@ def _negative(labels, prediction, room, every):
 
 
 def _log(value):
-    return ops.log(value) if _limits.is_variable(value) else math.log(value)
+    return ops.log(value) if is_variable(value) else math.log(value)
 
 
 def _check_classes(owner, min_probability, num_classes):
@@ -182,8 +183,8 @@ def _check_classes(owner, min_probability, num_classes):
 
     The room above it is a difference: of 0.9 / classes, seven digits are six.
     """
-    limit = _limits.Range(low=0, high=0.9 / num_classes, open_low=True)
-    _limits.check(owner, {"min_probability": limit}, min_probability=min_probability)
+    limit = validation.Range(low=0, high=0.9 / num_classes, open_low=True)
+    validation.check(owner, {"min_probability": limit}, min_probability=min_probability)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import SMALLEST_PROBABILITY, decode
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode
 
 _LOG_SMALLEST = math.log(SMALLEST_PROBABILITY)
 

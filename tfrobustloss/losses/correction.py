@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core.tensors import current_value
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
 _WORST_CONDITION = 1e6  # float32 keeps about one digit of the inverse beyond it
 
@@ -112,7 +112,7 @@ def _rows_at(matrix, labels, dtype):
 
 def _matrix(owner, matrix, num_classes=None):
     """`matrix` as a float64 array, checked to be row-stochastic."""
-    array = np.asarray(_limits.current_value(matrix), "float64")
+    array = np.asarray(current_value(matrix), "float64")
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise ValueError(
             f"{owner}: `transition_matrix` must be square, (classes, classes). "

@@ -2,11 +2,12 @@
 
 import keras
 
-from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"label_smoothing": _limits.Range(0, 1)}
+_LIMITS = {"label_smoothing": validation.Range(0, 1)}
 
 
 def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
@@ -38,10 +39,10 @@ def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
         Label smoothing: Szegedy et al., "Rethinking the Inception Architecture for
         Computer Vision", CVPR 2016.
     """
-    _limits.check("cross_entropy", _LIMITS, label_smoothing=label_smoothing)
+    validation.check("cross_entropy", _LIMITS, label_smoothing=label_smoothing)
     labels, prediction = decode(y_true, y_pred, from_logits)
     hard = -prediction.pick_log(labels)
-    if not _limits.is_variable(label_smoothing) and label_smoothing == 0:
+    if not is_variable(label_smoothing) and label_smoothing == 0:
         return hard
     even = -prediction.mean_log()
     return (1 - label_smoothing) * hard + label_smoothing * even

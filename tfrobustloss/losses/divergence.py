@@ -5,12 +5,13 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
 _LIMITS = {
-    "pi": _limits.Range(
+    "pi": validation.Range(
         1e-6, 1 - 1e-6, hint="The limits are CrossEntropy and half MeanAbsoluteError."
     )
 }
@@ -55,9 +56,9 @@ def jensen_shannon(y_true, y_pred, pi=0.5, from_logits=False):
         with Noisy Labels", NeurIPS 2021. Formula and settings: the authors' code
         (ErikEnglesson/GJS).
     """
-    _limits.check("jensen_shannon", _LIMITS, pi=pi)
+    validation.check("jensen_shannon", _LIMITS, pi=pi)
     labels, prediction = decode(y_true, y_pred, from_logits)
-    if _limits.is_variable(pi):
+    if is_variable(pi):
         log_rest = ops.log1p(-pi)  # log(1 - pi)
     else:
         log_rest = math.log1p(-pi)
@@ -92,7 +93,7 @@ def _log_mixture(weight, rest, x, excess):
 
     In the form that keeps its digits, whichever of the two weights is small.
     """
-    variable = _limits.is_variable(weight)
+    variable = is_variable(weight)
     far = ops.log(weight + rest * x) if variable or weight < 0.5 else None
     near = ops.log1p(rest * excess) if variable or weight >= 0.5 else None
     if variable:

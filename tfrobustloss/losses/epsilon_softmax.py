@@ -5,14 +5,15 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss._tempered import row_max
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.rows import row_max
 
 _LIMITS = {
-    "m": _limits.Range(0, 1e9),
-    "floor": _limits.Range(0, 1, open_high=True),
+    "m": validation.Range(0, 1e9),
+    "floor": validation.Range(0, 1, open_high=True),
 }
 _NO_CEILING = 1e30
 
@@ -62,7 +63,7 @@ def epsilon_softmax_cross_entropy(y_true, y_pred, m=1e4, floor=1e-8, from_logits
         Label Noise", NeurIPS 2024. Formula, floor and settings are those of the
         authors' code (losses.py and config.py, read).
     """
-    _limits.check("epsilon_softmax_cross_entropy", _LIMITS, m=m, floor=floor)
+    validation.check("epsilon_softmax_cross_entropy", _LIMITS, m=m, floor=floor)
     labels, prediction = decode(y_true, y_pred, from_logits)
     scores = prediction.scores
     ranks = prediction.ranks()
@@ -70,7 +71,7 @@ def epsilon_softmax_cross_entropy(y_true, y_pred, m=1e4, floor=1e-8, from_logits
     alone = ops.sum(largest, axis=-1, keepdims=True) < 1.5
     first = ops.logical_and(largest > 0, alone)
     ceiling = _ceiling(floor)
-    constant = ops.log1p(m) if _limits.is_variable(m) else math.log1p(m)
+    constant = ops.log1p(m) if is_variable(m) else math.log1p(m)
 
     def sharpened(log_p, is_first):
         safe = ops.where(is_first, log_p, 0)  # log1p(-1) where m is 0
@@ -86,7 +87,7 @@ def epsilon_softmax_cross_entropy(y_true, y_pred, m=1e4, floor=1e-8, from_logits
 
 def _ceiling(floor):
     """The largest loss that a floor under the probability leaves."""
-    if _limits.is_variable(floor):
+    if is_variable(floor):
         some = floor > 0
         return ops.where(some, -ops.log(ops.where(some, floor, 1)), _NO_CEILING)
     return -math.log(floor) if floor > 0 else _NO_CEILING

@@ -4,12 +4,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss._powers import power
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable, visible
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.powers import power
 
-_LIMITS = {"gamma": _limits.Range(low=0)}
+_LIMITS = {"gamma": validation.Range(low=0)}
 
 
 def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
@@ -43,7 +44,7 @@ def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
     Reference:
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
     """
-    _limits.check("focal", _LIMITS, gamma=gamma)
+    validation.check("focal", _LIMITS, gamma=gamma)
     labels, prediction = decode(y_true, y_pred, from_logits)
 
     def modulated(log_p):
@@ -65,20 +66,20 @@ def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
 def _check_alpha(owner, alpha, num_classes=None):
     """`alpha`, as a float64 array unless it is a variable."""
     constraint = "a number >= 0 or one such number per class"
-    if _limits.is_variable(alpha):
-        values = _limits.visible(ops.cast(alpha, "float32"))
+    if is_variable(alpha):
+        values = visible(ops.cast(alpha, "float32"))
         if values is None:
             return alpha
     else:
         values = np.asarray(alpha)
         if values.dtype.kind not in "iuf":
-            raise TypeError(_limits.error(owner, "alpha", constraint, alpha))
+            raise TypeError(validation.error(owner, "alpha", constraint, alpha))
         alpha = values = values.astype("float64")
     fits = values.ndim == 0 or (values.ndim == 1 and num_classes in (None, values.size))
     if not fits or not np.isfinite(values).all() or (values < 0).any():
         hint = f"There are {num_classes} classes." if num_classes else ""
         shown = values.tolist()
-        raise ValueError(_limits.error(owner, "alpha", constraint, shown, hint))
+        raise ValueError(validation.error(owner, "alpha", constraint, shown, hint))
     return alpha
 
 

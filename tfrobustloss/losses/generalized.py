@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"q": _limits.Range(0, 1)}
+_LIMITS = {"q": validation.Range(0, 1)}
 
 
 def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
@@ -39,10 +40,10 @@ def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
         Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
         Networks with Noisy Labels", NeurIPS 2018.
     """
-    _limits.check("generalized_cross_entropy", _LIMITS, q=q)
+    validation.check("generalized_cross_entropy", _LIMITS, q=q)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0: cross-entropy
-    if _limits.is_variable(q):
+    if is_variable(q):
         q = ops.maximum(ops.cast(q, prediction.scores.dtype), 1e-12)
     else:
         q = max(q, 1e-12)

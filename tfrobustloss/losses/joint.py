@@ -2,13 +2,14 @@
 
 import keras
 
-from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
 from tfrobustloss.losses.asymmetric import (
     AsymmetricMeanSquaredError,
     asymmetric_mean_squared_error,
 )
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.normalized import (
     NormalizedFocal,
     normalized_cross_entropy,
@@ -16,8 +17,8 @@ from tfrobustloss.losses.normalized import (
 )
 
 _LIMITS = {
-    "alpha": _limits.Range(low=0),
-    "beta": _limits.Range(low=0),
+    "alpha": validation.Range(low=0),
+    "beta": validation.Range(low=0),
     "a": AsymmetricMeanSquaredError.limits["a"],
     "gamma": NormalizedFocal.limits["gamma"],
 }
@@ -63,9 +64,9 @@ def joint_asymmetric(
         (cswjl/joint-asymmetric-loss).
     """
     given = {"alpha": alpha, "beta": beta, "a": a, "gamma": gamma}
-    _limits.check("joint_asymmetric", _LIMITS, **given)
+    validation.check("joint_asymmetric", _LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
-    if not _limits.is_variable(gamma) and gamma == 0:
+    if not is_variable(gamma) and gamma == 0:
         active = normalized_cross_entropy(labels, prediction)
     else:
         active = normalized_focal(labels, prediction, gamma)

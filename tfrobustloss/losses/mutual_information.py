@@ -8,9 +8,9 @@ from keras import ops
 # Keras has no public name for the mask that layers hang on their outputs.
 from keras.src.backend import get_keras_mask
 
-from tfrobustloss._tempered import with_closed_gradient
-from tfrobustloss.losses._base import FunctionLoss, _saturating_cast, _widen
-from tfrobustloss.losses._decoding import Labels, decode
+from tfrobustloss._core.tensors import with_closed_gradient
+from tfrobustloss.losses.base import FunctionLoss, _saturating_cast, _widen
+from tfrobustloss.losses.labels import Labels, decode
 
 _SMALLEST = math.log(0.001)  # of the authors: a determinant of 0 has a loss
 _SINGULAR = 1e-3  # in examples: what stands for a singular value of 0

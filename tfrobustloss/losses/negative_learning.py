@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from tfrobustloss._tempered import row_max
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import SMALLEST_PROBABILITY, decode, to_float
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode, to_float
+from tfrobustloss.losses.rows import row_max
 
 _BELOW_ALL = -2e30
 

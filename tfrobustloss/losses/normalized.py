@@ -5,16 +5,17 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss._powers import power
-from tfrobustloss._tempered import quick_sum
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.powers import power
+from tfrobustloss.losses.rows import quick_sum
 
 # at most 50: for two equal classes the sum over labels is about (1 / 2) ** gamma, whose
 # square must not vanish in float32
-_GAMMA = {"gamma": _limits.Range(0, 50)}
-_Q = {"q": _limits.Range(0, 1)}
+_GAMMA = {"gamma": validation.Range(0, 50)}
+_Q = {"q": validation.Range(0, 1)}
 _LOG_HALF = math.log(0.5)
 _SMALL_Q = 0.05
 
@@ -83,7 +84,7 @@ def normalized_focal(y_true, y_pred, gamma=0.5, from_logits=False):
         Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels",
         ICML 2020.
     """
-    _limits.check("normalized_focal", _GAMMA, gamma=gamma)
+    validation.check("normalized_focal", _GAMMA, gamma=gamma)
     labels, prediction = decode(y_true, y_pred, from_logits)
     every = focal_of(prediction.log(), 1 - prediction.probabilities(), gamma)
 
@@ -131,10 +132,10 @@ def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=Fals
         Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels",
         ICML 2020.
     """
-    _limits.check("normalized_generalized_cross_entropy", _Q, q=q)
+    validation.check("normalized_generalized_cross_entropy", _Q, q=q)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0
-    if _limits.is_variable(q):
+    if is_variable(q):
         q = ops.maximum(ops.cast(q, prediction.scores.dtype), 1e-12)
     else:
         q = max(q, 1e-12)
@@ -142,7 +143,7 @@ def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=Fals
     def generalized(log_p):
         return -ops.expm1(q * log_p)
 
-    if _limits.is_variable(q) or q < _SMALL_Q:
+    if is_variable(q) or q < _SMALL_Q:
         every = generalized(prediction.log())
     else:  # much cheaper, and as good where 1 - p ** q is not all rounding
         every = 1 - ops.exp(q * prediction.log())

@@ -3,9 +3,8 @@
 import dataclasses
 import functools
 
-from tfrobustloss import _limits
-from tfrobustloss.losses import _published as tables
-from tfrobustloss.losses._base import FunctionLoss
+from tfrobustloss._core import validation
+from tfrobustloss.losses import published_settings as tables
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.active_negative import (
     ActiveNegativeCrossEntropy,
@@ -16,6 +15,7 @@ from tfrobustloss.losses.asymmetric import (
     AsymmetricGeneralizedCrossEntropy,
     AsymmetricUnhinged,
 )
+from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.combination import ActivePassive
 from tfrobustloss.losses.confidence import ConfidenceRegularized
 from tfrobustloss.losses.distributionally_robust import LabelDistributionallyRobust
@@ -89,7 +89,9 @@ def recommended(dataset, noise=None, from_logits=True):
     name = str(dataset).lower().replace("-", "").replace("_", "")
     if name not in _SYNTHETIC + _REAL:
         constraint = f"one of {', '.join(_SYNTHETIC + _REAL)}"
-        raise ValueError(_limits.error("recommended", "dataset", constraint, dataset))
+        raise ValueError(
+            validation.error("recommended", "dataset", constraint, dataset)
+        )
     kind, rate = _parse(name, noise)
     return [
         Recommendation(make(from_logits=from_logits), source, note)
@@ -113,7 +115,9 @@ def _parse(dataset, noise):
         constraint = "symmetric, asymmetric, symmetric:R or asymmetric:R"
         constraint = "real" if real else constraint
         hint = f"These are the noises that {dataset} has settings for."
-        raise ValueError(_limits.error("recommended", "noise", constraint, noise, hint))
+        raise ValueError(
+            validation.error("recommended", "noise", constraint, noise, hint)
+        )
     return kind, rate
 
 

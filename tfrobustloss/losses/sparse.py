@@ -3,15 +3,15 @@
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss._tempered import row_max
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import Prediction, decode, to_float
+from tfrobustloss._core import validation
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import Prediction, decode, to_float
+from tfrobustloss.losses.rows import row_max
 
 _LIMITS = {
-    "temperature": _limits.Range(0.01, 100),
-    "exponent": _limits.Range(0, 1, open_low=True),
-    "weight": _limits.Range(low=0),
+    "temperature": validation.Range(0.01, 100),
+    "exponent": validation.Range(0, 1, open_low=True),
+    "weight": validation.Range(low=0),
 }
 _SHORTEST = 1e-3
 
@@ -68,7 +68,7 @@ def sparse_regularized(
         and config.py, read), which keeps `p` above 1e-7 in the norm; this matters
         for their setting of MNIST alone.
     """
-    _limits.check(
+    validation.check(
         "sparse_regularized",
         _LIMITS,
         temperature=temperature,

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
 
 def mean_squared_error(y_true, y_pred, from_logits=False):

@@ -5,14 +5,14 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
 _LIMITS = {
-    "alpha": _limits.Range(low=0),
-    "beta": _limits.Range(low=0),
-    "log_zero": _limits.Range(high=0, open_high=True),
+    "alpha": validation.Range(low=0),
+    "beta": validation.Range(low=0),
+    "log_zero": validation.Range(high=0, open_high=True),
 }
 _LOG_ZERO = math.log(1e-4)
 
@@ -51,7 +51,7 @@ def reverse_cross_entropy(y_true, y_pred, log_zero=_LOG_ZERO, from_logits=False)
         Labels", ICCV 2019.
     """
     limits = {"log_zero": _LIMITS["log_zero"]}
-    _limits.check("reverse_cross_entropy", limits, log_zero=log_zero)
+    validation.check("reverse_cross_entropy", limits, log_zero=log_zero)
     labels, prediction = decode(y_true, y_pred, from_logits)
     if labels.rows is None:
         return -log_zero * (1 - prediction.pick_probability(labels))
@@ -116,7 +116,7 @@ def symmetric_cross_entropy(
         Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy
         Labels", ICCV 2019.
     """
-    _limits.check(
+    validation.check(
         "symmetric_cross_entropy", _LIMITS, alpha=alpha, beta=beta, log_zero=log_zero
     )
     labels, prediction = decode(y_true, y_pred, from_logits)

@@ -4,14 +4,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss._tempered import quick_sum
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
-from tfrobustloss.losses._taylor_bounds import class_terms, find_bounds
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable, visible
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.rows import quick_sum
+from tfrobustloss.losses.taylor_polynomial import class_terms, find_bounds
 
-_ETA = _limits.Range(low=0, open_low=True, optional=True)
-_NUM_CLASSES = _limits.Range(low=2, integer=True, optional=True)
+_ETA = validation.Range(low=0, open_low=True, optional=True)
+_NUM_CLASSES = validation.Range(low=2, integer=True, optional=True)
 
 
 def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False):
@@ -57,10 +58,10 @@ def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False)
         Classification Tasks", ICCV 2021.
     """
     _check_theta("taylor_loss", theta)
-    _limits.check("taylor_loss", {"eta": _ETA}, eta=eta)
+    validation.check("taylor_loss", {"eta": _ETA}, eta=eta)
     if eta is not None and bounds is None:
         raise ValueError(
-            _limits.error(
+            validation.error(
                 "taylor_loss",
                 "bounds",
                 "(low, high) when `eta` is given",
@@ -70,7 +71,7 @@ def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False)
         )
     labels, prediction = decode(y_true, y_pred, from_logits)
     p = prediction.probabilities()
-    if _limits.is_variable(theta):
+    if is_variable(theta):
         theta = ops.unstack(ops.cast(theta, p.dtype), num=theta.shape[0])
     loss = _mean_over_classes(theta, labels, p)
     if eta is None:
@@ -100,8 +101,8 @@ def _horner(coefficients, u):
 
 
 def _check_theta(owner, theta):
-    if _limits.is_variable(theta):
-        shape, values = tuple(theta.shape), _limits.visible(theta)
+    if is_variable(theta):
+        shape, values = tuple(theta.shape), visible(theta)
     else:
         values = np.asarray(theta, "float64")
         shape = values.shape
@@ -111,7 +112,7 @@ def _check_theta(owner, theta):
             f"{shape}."
         )
     if values is not None and not np.isfinite(values).all():
-        raise ValueError(_limits.error(owner, "theta", "finite", values.tolist()))
+        raise ValueError(validation.error(owner, "theta", "finite", values.tolist()))
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -147,17 +148,17 @@ class TaylorLoss(FunctionLoss):
     ):
         owner = type(self).__name__
         _check_theta(owner, theta)
-        if not _limits.is_variable(theta):
+        if not is_variable(theta):
             theta = [float(value) for value in theta]
         limits = {"eta": _ETA, "num_classes": _NUM_CLASSES}
-        _limits.check(owner, limits, eta=eta, num_classes=num_classes)
+        validation.check(owner, limits, eta=eta, num_classes=num_classes)
         if eta is None:
             bounds = None
         elif bounds is None:
             bounds = self._find_bounds(theta, num_classes)
         elif len(bounds) != 2 or not bounds[0] < bounds[1]:
             raise ValueError(
-                _limits.error(owner, "bounds", "two numbers, low < high", bounds)
+                validation.error(owner, "bounds", "two numbers, low < high", bounds)
             )
         parameters = {
             "theta": theta,
@@ -172,9 +173,11 @@ class TaylorLoss(FunctionLoss):
         owner = type(self).__name__
         if num_classes is None:
             raise ValueError(
-                _limits.error(owner, "num_classes", "given when `eta` is", num_classes)
+                validation.error(
+                    owner, "num_classes", "given when `eta` is", num_classes
+                )
             )
-        if _limits.is_variable(theta):
+        if is_variable(theta):
             raise ValueError(
                 f"{owner}: `eta` cannot be combined with a variable `theta`, whose "
                 "bounds would change with it. Received: theta=a variable. Give "
@@ -183,7 +186,7 @@ class TaylorLoss(FunctionLoss):
         low, high = find_bounds(theta, num_classes)
         if high - low < 1e-12 * max(1.0, abs(low)):
             raise ValueError(
-                _limits.error(
+                validation.error(
                     owner,
                     "theta",
                     "a loss that is not constant when `eta` is given",
@@ -196,7 +199,7 @@ class TaylorLoss(FunctionLoss):
         """Loss per example, for as many classes as `num_classes` says."""
         if self.num_classes not in (None, y_pred.shape[-1]):
             raise ValueError(
-                _limits.error(
+                validation.error(
                     type(self).__name__,
                     "num_classes",
                     f"{y_pred.shape[-1]}, the classes of `y_pred`",

@@ -3,22 +3,19 @@
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss._tempered import (
-    Tempered,
-    quick_sum,
-    tempered_softmax,
-    with_closed_gradient,
-)
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import Labels, decode, to_float
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable, with_closed_gradient
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import Labels, decode, to_float
+from tfrobustloss.losses.rows import quick_sum
+from tfrobustloss.losses.tempered_softmax import Tempered, tempered_softmax
 
 _LIMITS = {
-    "t1": _limits.Range(0, 1),
-    "t2": _limits.Range(0, 5, open_low=True),
-    "label_smoothing": _limits.Range(0, 1),
+    "t1": validation.Range(0, 1),
+    "t2": validation.Range(0, 5, open_low=True),
+    "label_smoothing": validation.Range(0, 1),
 }
-_ANY = {"temperature": _limits.Range()}
+_ANY = {"temperature": validation.Range()}
 _SMALL = 1e-12  # stands for 1 - t = 0, where expm1(x) is x: the limit
 
 
@@ -36,7 +33,7 @@ def log_t(x, temperature):
         >>> round(float(log_t(0.5, 0.8)), 4)
         -0.6472
     """
-    _limits.check("log_t", _ANY, temperature=temperature)
+    validation.check("log_t", _ANY, temperature=temperature)
     return _log_t(ops.log(to_float(x)), temperature)
 
 
@@ -62,7 +59,7 @@ def exp_t(x, temperature):
         >>> round(float(exp_t(-1.0, 1.2)), 4)
         0.4019
     """
-    _limits.check("exp_t", _ANY, temperature=temperature)
+    validation.check("exp_t", _ANY, temperature=temperature)
     x = to_float(x)
     power = _one_minus(temperature, x.dtype)
     return ops.exp(ops.log1p(ops.maximum(power * x, -1.0)) / power)
@@ -70,7 +67,7 @@ def exp_t(x, temperature):
 
 def _one_minus(temperature, dtype):
     """`1 - temperature`, or a number at the limit of every formula for 0."""
-    if not _limits.is_variable(temperature):
+    if not is_variable(temperature):
         power = 1 - temperature
         return power if abs(power) >= _SMALL else _SMALL
     power = 1 - ops.cast(temperature, dtype)
@@ -122,7 +119,7 @@ def bi_tempered_logistic(
         Amid, Warmuth, Anil, Koren, "Robust Bi-Tempered Logistic Loss Based on
         Bregman Divergences", NeurIPS 2019.
     """
-    _limits.check(
+    validation.check(
         "bi_tempered_logistic",
         _LIMITS,
         t1=t1,
@@ -164,7 +161,7 @@ class _Target:
     """Smoothed labels: class ids stay ids unless smoothing makes them rows."""
 
     def __init__(self, labels, label_smoothing, dtype):
-        smooth = _limits.is_variable(label_smoothing) or label_smoothing != 0
+        smooth = is_variable(label_smoothing) or label_smoothing != 0
         self._labels = labels
         self._rows = labels.rows
         if smooth:
@@ -177,7 +174,7 @@ class _Target:
         if self._rows is None:
             gain = _log_t(log_p(self._labels.pick), t1)
             return (spread - 1) / (2 - t1) - gain
-        far = not _limits.is_variable(t1) and t1 < 0.95
+        far = not is_variable(t1) and t1 < 0.95
         gain = (power - 1) / (1 - t1) if far else _log_t(log_p(), t1)
         return self._entropy(t1) - ops.sum(self._rows * gain, -1) + spread / (2 - t1)
 

@@ -5,11 +5,12 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
-from tfrobustloss.losses._base import FunctionLoss
-from tfrobustloss.losses._decoding import decode
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import is_variable
+from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"q": _limits.Range(0, 1), "k": _limits.Range(0, 1, open_high=True)}
+_LIMITS = {"q": validation.Range(0, 1), "k": validation.Range(0, 1, open_high=True)}
 _LOG_OF_ZERO = -1e30
 
 
@@ -51,14 +52,14 @@ def truncated_generalized_cross_entropy(
         Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
         Networks with Noisy Labels", NeurIPS 2018.
     """
-    _limits.check("truncated_generalized_cross_entropy", _LIMITS, q=q, k=k)
+    validation.check("truncated_generalized_cross_entropy", _LIMITS, q=q, k=k)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0: cross-entropy
-    if _limits.is_variable(q):
+    if is_variable(q):
         q = ops.maximum(ops.cast(q, prediction.scores.dtype), 1e-12)
     else:
         q = max(q, 1e-12)
-    if _limits.is_variable(k):
+    if is_variable(k):
         k = ops.cast(k, prediction.scores.dtype)
         log_k = ops.where(k > 0, ops.log(ops.maximum(k, 1e-30)), _LOG_OF_ZERO)
     else:

@@ -8,7 +8,8 @@ import json
 import os
 import pathlib
 
-from tfrobustloss import _limits, losses
+from tfrobustloss import losses
+from tfrobustloss._core import validation
 
 __all__ = ["load_preset", "names"]
 
@@ -66,7 +67,7 @@ def read(path):
     """
     if not isinstance(path, str | os.PathLike):
         constraint = f"a path, or one of {names()}"
-        raise TypeError(_limits.error("load_preset", "path", constraint, path))
+        raise TypeError(validation.error("load_preset", "path", constraint, path))
     path = os.fspath(path)
     try:
         own = _FOLDER / f"{path}.json"
@@ -83,5 +84,7 @@ def read(path):
         reason = f"It has no format {FORMAT!r}."
     if reason is not None:
         constraint = f"the file of a preset, or one of {names()}"
-        raise ValueError(_limits.error("load_preset", "path", constraint, path, reason))
+        raise ValueError(
+            validation.error("load_preset", "path", constraint, path, reason)
+        )
     return record

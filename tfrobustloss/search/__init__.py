@@ -1,28 +1,22 @@
-"""Looking for losses; each name loads what it needs when it is first used."""
+"""Search for loss functions. Submodules are imported lazily."""
 
-import importlib
+from tfrobustloss._core.lazy import lazy_names
 
-# where the public names are: Keras Tuner alone takes seconds to load
-_HOMES = {
-    "CMAES": "tuner",
-    "CMAESOracle": "oracle",
-    "CmaSearch": "cma",
-    "Halving": "trainer",
-    "LossFamily": "families",
-    "Score": "trainer",
-    "Task": "taylor_search",
-    "TaylorLossSearch": "taylor_search",
-    "Trainer": "trainer",
-    "make_tasks": "taylor_search",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__():
-    return __all__
+# Keras Tuner alone takes seconds to load
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "CMAES": "tuner.tuner",
+        "CMAESOracle": "tuner.oracle",
+        "CmaSearch": "cmaes.search",
+        "TaylorLossSearch": "taylor.search",
+        "journal": "journal",
+        # of `tfrobustloss.experiments`, on which a search stands
+        "Halving": "_experiments",
+        "LossFamily": "_experiments",
+        "Score": "_experiments",
+        "Task": "_experiments",
+        "Trainer": "_experiments",
+        "make_tasks": "_experiments",
+    },
+)

@@ -2,9 +2,10 @@
 
 import keras
 
-from tfrobustloss import _limits, _outputs
-from tfrobustloss._tempered import LIMITS, tempered_softmax
+from tfrobustloss._core import models, validation
+from tfrobustloss.losses import tempered_softmax
 
+_LIMITS = {"temperature": BiTemperedLogistic.limits["t2"]}
 NAMES = ("linear", "sigmoid", "softmax")
 _SAY = (
     'Say what the outputs need: activation="softmax" or "sigmoid" for logits, '
@@ -34,13 +35,13 @@ def find(owner, model, activation=None, temperature=None, loss=None):
     """
     if activation is not None and activation not in NAMES:
         constraint = f"one of {', '.join(NAMES)}, or None"
-        raise ValueError(_limits.error(owner, "activation", constraint, activation))
+        raise ValueError(validation.error(owner, "activation", constraint, activation))
     if temperature is not None:
-        _limits.check(owner, LIMITS, temperature=temperature)
+        validation.check(owner, _LIMITS, temperature=temperature)
         if activation is not None:
             hint = f"The activation is {activation!r} already."
             raise ValueError(
-                _limits.error(owner, "temperature", "None", temperature, hint)
+                validation.error(owner, "temperature", "None", temperature, hint)
             )
         _refuse_second(owner, model, "temperature", temperature)
         return _tempered(temperature), f"tempered softmax of {temperature:g}"
@@ -53,13 +54,13 @@ def find(owner, model, activation=None, temperature=None, loss=None):
 
 def _refuse_second(owner, model, name, value):
     """Raises if probabilities would be made of what is probabilities already."""
-    if _outputs.are_probabilities(model):
+    if models.are_probabilities(model):
         constraint = "None for a model that ends in probabilities"
-        raise ValueError(_limits.error(owner, name, constraint, value, _LEAVE))
+        raise ValueError(validation.error(owner, name, constraint, value, _LEAVE))
 
 
 def _from_loss(owner, model, loss):
-    ends = _outputs.are_probabilities(model)
+    ends = models.are_probabilities(model)
     loss = _only(getattr(model, "loss", None) if loss is None else loss)
     if loss is None:
         if ends:

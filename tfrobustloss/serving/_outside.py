@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from tfrobustloss import _limits
+from tfrobustloss._core import validation
 from tfrobustloss.serving import _c_loader
 
 _OWNER = "predict_outside"
@@ -48,7 +48,7 @@ def predict_outside(version, inputs, signature_name="serving_default"):
         (4, 3)
     """
     if not isinstance(version, str | os.PathLike):
-        raise TypeError(_limits.error(_OWNER, "version", "a path", version))
+        raise TypeError(validation.error(_OWNER, "version", "a path", version))
     if not isinstance(inputs, dict):
         name = "image_bytes" if signature_name == "serving_image_bytes" else "inputs"
         inputs = {name: inputs}
@@ -57,7 +57,9 @@ def predict_outside(version, inputs, signature_name="serving_default"):
         shape = tuple((len(value),) if several else getattr(value, "shape", ()))
         if shape[:1] == (0,):
             constraint = "at least one example"
-            raise ValueError(_limits.error(_OWNER, f"{name}.shape", constraint, shape))
+            raise ValueError(
+                validation.error(_OWNER, f"{name}.shape", constraint, shape)
+            )
     request = {"version": version, "signature_name": signature_name, "inputs": inputs}
     return run([request])[0][0]
 
@@ -98,7 +100,7 @@ def run(requests):
             if response["name"] == "inputs":
                 found = {key: _kind(value) for key, value in request["inputs"].items()}
                 text = ["inputs", "what the signature takes", found]
-            raise ValueError(_limits.error(_OWNER, *text, response["error"]))
+            raise ValueError(validation.error(_OWNER, *text, response["error"]))
         outputs = response["outputs"].items()
         results.append({name: _from_json(value) for name, value in outputs})
     return results, set(answer["modules"])
@@ -125,7 +127,7 @@ def _plain(values):
         return [_plain(each) for each in values]
     if not isinstance(values, str | int | float | dict):
         constraint = "numbers, text or bytes"
-        raise TypeError(_limits.error(_OWNER, "inputs", constraint, values))
+        raise TypeError(validation.error(_OWNER, "inputs", constraint, values))
     return values
 
 

@@ -5,7 +5,7 @@ import tempfile
 
 import keras
 
-from tfrobustloss import _files, _limits
+from tfrobustloss._core import files, validation
 from tfrobustloss.serving import _activation, saved_model
 
 _OWNER = "export_tflite"
@@ -35,12 +35,12 @@ def export_tflite(model, path, *, activation=None, temperature=None):
         ['model.tflite']
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(_limits.error(_OWNER, "path", "a path", path))
+        raise TypeError(validation.error(_OWNER, "path", "a path", path))
     path = os.fspath(path)
     if not path.endswith(".tflite"):
         constraint = "a path that ends in .tflite"
-        raise ValueError(_limits.error(_OWNER, "path", constraint, path))
-    _files.check_writable(_OWNER, "path", path)
+        raise ValueError(validation.error(_OWNER, "path", constraint, path))
+    files.check_writable(_OWNER, "path", path)
     loss, model = getattr(model, "loss", None), saved_model.inside(model)
     saved_model.check_model(_OWNER, model)
     function, _ = _activation.find(_OWNER, model, activation, temperature, loss)
@@ -50,7 +50,7 @@ def export_tflite(model, path, *, activation=None, temperature=None):
         unfinished = os.path.join(folder, "model.tflite")
         complete.export(unfinished, format="litert", verbose=False)
         with open(unfinished, "rb") as file:
-            _files.write(path, file.read())
+            files.write(path, file.read())
 
 
 class _Activation(keras.layers.Layer):

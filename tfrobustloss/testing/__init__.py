@@ -5,10 +5,19 @@
 itself is not needed.
 """
 
-from tfrobustloss.testing._claims import check_traits
-from tfrobustloss.testing._harness import LossCheckError, LossTraits
-from tfrobustloss.testing._oracles import ORACLE_CHECKS, OracleCheckError, check_oracle
-from tfrobustloss.testing._programs import (
+from tfrobustloss.testing.config_checks import (
+    check_config,
+    check_limits,
+    check_pickle,
+    check_save_load,
+)
+from tfrobustloss.testing.harness import LossCheckError, LossTraits
+from tfrobustloss.testing.oracle_checks import (
+    ORACLE_CHECKS,
+    OracleCheckError,
+    check_oracle,
+)
+from tfrobustloss.testing.program_checks import (
     check_edges,
     check_graph,
     check_no_retrace,
@@ -16,13 +25,8 @@ from tfrobustloss.testing._programs import (
     check_trains,
     check_xla,
 )
-from tfrobustloss.testing._storing import (
-    check_config,
-    check_limits,
-    check_pickle,
-    check_save_load,
-)
-from tfrobustloss.testing._values import (
+from tfrobustloss.testing.trait_checks import check_traits
+from tfrobustloss.testing.value_checks import (
     check_batch_order,
     check_dtypes,
     check_ignore_class,

@@ -1,6 +1,6 @@
 """What training needs beyond a loss of `(y_true, y_pred)`."""
 
-from tfrobustloss.training.penalty import gradient_penalty
+from tfrobustloss.training.gradient_penalty import gradient_penalty
 from tfrobustloss.training.schedules import ShiftToBoundary
 
 __all__ = ["ShiftToBoundary", "gradient_penalty"]

@@ -2,12 +2,12 @@
 
 import keras
 
-from tfrobustloss import _limits
+from tfrobustloss._core import validation
 
 _LIMITS = {
-    "start": _limits.Range(0, 1),
-    "step": _limits.Range(-1, 1),
-    "end": _limits.Range(0, 1),
+    "start": validation.Range(0, 1),
+    "step": validation.Range(-1, 1),
+    "end": validation.Range(0, 1),
 }
 _KNOWN = ("keras", "tfrobustloss")  # whose losses hold nothing that is not an attribute
 
@@ -62,12 +62,14 @@ class ShiftToBoundary(keras.callbacks.Callback):
         if not isinstance(weight, keras.Variable):
             constraint = "the `keras.Variable` that the loss has as `alpha`"
             raise TypeError(
-                _limits.error("ShiftToBoundary", "weight", constraint, weight)
+                validation.error("ShiftToBoundary", "weight", constraint, weight)
             )
-        _limits.check("ShiftToBoundary", _LIMITS, start=start, step=step, end=end)
+        validation.check("ShiftToBoundary", _LIMITS, start=start, step=step, end=end)
         if step * (end - start) < 0:
             constraint = f"of the sign that leads from `start` {start} to `end` {end}"
-            raise ValueError(_limits.error("ShiftToBoundary", "step", constraint, step))
+            raise ValueError(
+                validation.error("ShiftToBoundary", "step", constraint, step)
+            )
         self.weight = weight
         self.start, self.step, self.end = start, step, end
 
@@ -90,7 +92,7 @@ class ShiftToBoundary(keras.callbacks.Callback):
             "`model.compile(model.optimizer, RegionBoundary(alpha=weight, ...))`."
         )
         raise ValueError(
-            _limits.error("ShiftToBoundary", "weight", constraint, self.weight, hint)
+            validation.error("ShiftToBoundary", "weight", constraint, self.weight, hint)
         )
 
     def on_epoch_begin(self, epoch, logs=None):

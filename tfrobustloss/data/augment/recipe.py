@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import keras
 from keras import ops
 
-from tfrobustloss import _limits
+from tfrobustloss._core import validation
 from tfrobustloss.data.augment._seeds import SeedStream
 
 
@@ -42,7 +42,7 @@ class Recipe:
             if hint is not None:
                 constraint = "steps, such as `Affine(...)`"
                 raise TypeError(
-                    _limits.error("Recipe", "steps", constraint, step, hint)
+                    validation.error("Recipe", "steps", constraint, step, hint)
                 )
             found.append(step)
         self.steps = tuple(found)
@@ -76,7 +76,9 @@ class Recipe:
             if len(shape) != 4 or None in shape[1:]:
                 constraint = "(batch, height, width, channels), all but batch known"
                 hint = "For a single image, add an axis: `images[None]`."
-                text = _limits.error("Recipe", "images.shape", constraint, shape, hint)
+                text = validation.error(
+                    "Recipe", "images.shape", constraint, shape, hint
+                )
                 raise ValueError(text)
             seeds = SeedStream(seed)
             for step in self.steps:

@@ -1,0 +1,1 @@
+"""What every part stands on. It knows no loss; each module is its own face."""

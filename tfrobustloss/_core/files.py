@@ -1,0 +1,62 @@
+"""Result files: checked before the work, and written whole or not at all."""
+
+import contextlib
+import os
+
+from tfrobustloss._core import validation
+
+
+def check_writable(owner, name, path):
+    """Raises if no file can be written at `path`; leaves nothing behind.
+
+    Args:
+        owner: Name of what was called, for errors.
+        name: Name of the argument that the path came from.
+        path: Path of the file to be written later.
+
+    Raises:
+        ValueError: The folder does not exist or cannot be written to, or the path is
+            there and is no plain file.
+    """
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not path or (os.path.exists(target) and not os.path.isfile(target)):
+        constraint = "the path of a file"
+        raise ValueError(validation.error(owner, name, constraint, path))
+    if not os.path.isdir(folder):
+        constraint, hint = "in a folder that exists", f"Make it: mkdir -p {folder}"
+        raise ValueError(validation.error(owner, name, constraint, path, hint))
+    try:
+        with _unfinished(target):
+            pass
+    except OSError as error:
+        constraint, hint = "a file that can be written", f"{error.strerror}."
+        raise ValueError(
+            validation.error(owner, name, constraint, path, hint)
+        ) from None
+
+
+def write(path, content):
+    """Writes bytes to `path`: readers see the old file or the new one, whole.
+
+    Args:
+        path: Path of the file; one that is there is replaced.
+        content: Bytes.
+    """
+    target = os.path.realpath(path)
+    with _unfinished(target) as file:
+        file.write(content)
+        file.flush()
+        os.replace(file.name, target)
+
+
+@contextlib.contextmanager
+def _unfinished(target):
+    """A new file beside `target`, gone at the end unless it was renamed."""
+    path = f"{target}.{os.getpid()}.tmp"
+    try:
+        with open(path, "wb") as file:
+            yield file
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)

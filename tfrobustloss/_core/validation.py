@@ -1,0 +1,101 @@
+"""The range of every parameter, and the one place that words a parameter error."""
+
+import dataclasses
+import math
+import numbers
+
+import numpy as np
+
+from tfrobustloss._core.tensors import current_value, is_variable, visible
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values a scalar parameter may take; `open_*` excludes an end.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        open_low: Whether `low` itself is excluded.
+        open_high: Whether `high` itself is excluded.
+        integer: Whether only whole numbers are allowed.
+        optional: Whether `None` is allowed too.
+        hint: What to do about a value outside, when that is not obvious.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    integer: bool = False
+    optional: bool = False
+    hint: str = ""
+
+    def contains(self, value):
+        """Whether `value` is inside; NaN and infinities never are."""
+        if not math.isfinite(value):
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        whole = not self.integer or value == int(value)
+        return above and below and whole
+
+    def __str__(self):
+        """Returns the range in interval notation: `(0, 1]`."""
+        left = "(" if self.open_low or math.isinf(self.low) else "["
+        right = ")" if self.open_high or math.isinf(self.high) else "]"
+        kind = "an integer in " if self.integer else "in "
+        none = " or None" if self.optional else ""
+        return f"{kind}{left}{self.low:g}, {self.high:g}{right}{none}"
+
+
+def check(owner, limits, **parameters):
+    """Raises if a parameter lies outside its range.
+
+    A variable is held to its range where its value can be seen, so not in a
+    compiled program.
+
+    Args:
+        owner: Name of the class or function that took the parameters.
+        limits: Dict of parameter names to `Range`.
+        **parameters: Values; those without a range are not looked at.
+
+    Raises:
+        TypeError: A value is not a number.
+        ValueError: A value is outside its range.
+    """
+    for name, limit in limits.items():
+        if name not in parameters:
+            continue
+        value = parameters[name]
+        if is_variable(value):
+            value = visible(value)
+            if value is None:
+                continue
+        value = current_value(value)
+        if value is None and limit.optional:
+            continue
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(error(owner, name, "a number", value, limit.hint))
+        if not limit.contains(value):
+            raise ValueError(error(owner, name, limit, value, limit.hint))
+
+
+def check_choice(owner, name, value, choices):
+    """Raises a ValueError if a parameter is none of the few values that it may be."""
+    if not isinstance(value, str) or value not in choices:
+        constraint = f"one of {', '.join(map(repr, choices))}"
+        raise ValueError(error(owner, name, constraint, value))
+
+
+def check_flag(owner, name, value):
+    """Raises a TypeError if a parameter that switches something is no bool."""
+    if not isinstance(value, bool | np.bool_):
+        hint = "A text such as 'no' would count as True."
+        raise TypeError(error(owner, name, "True or False", value, hint))
+
+
+def error(owner, name, constraint, value, hint=""):
+    """The text of a parameter error: who, what, what came, and the way out."""
+    text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."
+    return f"{text} {hint}".rstrip()

@@ -1,0 +1,128 @@
+"""The transition matrix under which the noisy labels are likeliest.
+
+The model is `P(label | x) = softmax(scale * u(x) + offset) T`, where `u` is the
+logarithm of the clean probabilities that a first, rough matrix gives. Scale and offset
+let them be sharper and shifted. `T` is then what remains of the labels' spread where
+the clean class is sure. The likelihood has more than one peak, so the fit starts from
+several first matrices, and the one that makes the labels likeliest is kept. Where the
+data cannot tell unsure classes from wrong labels, classes are taken to be sure: by a
+prior on the scale, and by taking the noisiest of equally likely matrices.
+"""
+
+import numpy as np
+
+from tfrobustloss.data.estimate import _estimate_matrix as matrices
+from tfrobustloss.data.estimate._minimise import minimise
+from tfrobustloss.data.estimate.matrices import clean_probabilities, log_softmax
+
+_FLOOR = 1e-3
+_SMALLEST = 1e-4  # entry of the first matrix: its logarithm is a parameter
+_RIGHT = 0.9  # diagonal of the plainest first matrix
+_ITERATIONS, _AGAIN = 300, 20
+_LOG_SCALE = 2.0  # mean of its prior: sharp
+_EQUAL = 2.0  # difference of log likelihoods that means nothing
+_TINY = 1e-300
+
+
+class Likelihood:
+    """The fit to all examples, and fits to some of them from there.
+
+    Args:
+        labels: Class ids, shape `(examples,)`.
+        probabilities: Calibrated, shape `(examples, classes)`.
+
+    Attributes:
+        matrix: Transition matrix, shape `(classes, classes)`.
+        clean: Clean probabilities, shape `(examples, classes)`.
+    """
+
+    def __init__(self, labels, probabilities):
+        everything = np.ones(len(labels))
+        ends = []
+        for first in _first_matrices(labels, probabilities):
+            model = _Model(labels, probabilities, first)
+            point = model.solve(everything, model.start, _ITERATIONS)
+            matrix, clean = model.unfold(point)
+            likelihood = np.maximum((clean * matrix[:, labels].T).sum(axis=1), _TINY)
+            ends.append((np.log(likelihood).sum(), np.trace(matrix), model, point))
+        least = max(end[0] for end in ends) - _EQUAL
+        likely = [end for end in ends if end[0] >= least]
+        *_, self._model, self._point = min(likely, key=lambda end: end[1])
+        self.matrix, self.clean = self._model.unfold(self._point)
+
+    def again(self, weights):
+        """Matrix and clean probabilities for other weights of the examples."""
+        return self._model.unfold(self._model.solve(weights, self._point, _AGAIN))
+
+
+def _first_matrices(labels, probabilities):
+    num_classes = probabilities.shape[1]
+    plain = np.full((num_classes, num_classes), (1 - _RIGHT) / (num_classes - 1))
+    np.fill_diagonal(plain, _RIGHT)
+    surest = matrices.plateau(labels, probabilities)
+    return plain, surest, matrices.anchor(labels, probabilities, 100)
+
+
+class _Model:
+    """The likelihood for one first matrix."""
+
+    def __init__(self, labels, probabilities, first):
+        self._labels = labels
+        self._features = np.log(clean_probabilities(probabilities, first) + _FLOOR)
+        logits = np.log(np.clip(first, _SMALLEST, None))
+        self._first = np.exp(log_softmax(logits))
+        self._num_classes = len(first)
+        zeros = np.zeros(1 + self._num_classes)
+        self.start = np.concatenate([zeros, logits.ravel()])
+
+    def solve(self, weights, start, iterations):
+        """The likeliest parameters, from a start."""
+        return minimise(lambda point: self.loss(point, weights), start, iterations)[0]
+
+    def unfold(self, point):
+        """Transition matrix and clean probabilities."""
+        scale, offset, logits = self._split(point)
+        clean = np.exp(log_softmax(scale * self._features + offset))
+        return np.exp(log_softmax(logits)), clean
+
+    def _split(self, point):
+        k = self._num_classes
+        scale = np.exp(np.clip(point[0], -5, 5))
+        return scale, point[1 : k + 1], point[k + 1 :].reshape(k, k)
+
+    def loss(self, point, weights):
+        """Mean negative log likelihood with a weak prior, and its gradient.
+
+        The prior is that of an example of each class with the first matrix' labels,
+        and of normal distributions of the scale's logarithm and of the offset.
+        """
+        used = np.flatnonzero(weights)
+        labels, features, weights = (
+            values[used] for values in (self._labels, self._features, weights)
+        )
+        scale, offset, logits = self._split(point)
+        log_matrix = log_softmax(logits)
+        matrix = np.exp(log_matrix)
+        clean = np.exp(log_softmax(scale * features + offset))
+        both = clean * matrix[:, labels].T
+        total = np.maximum(both.sum(axis=1), _TINY)
+        class_given_label = both * (weights / total)[:, np.newaxis]
+        change = class_given_label - weights[:, np.newaxis] * clean
+        counts = np.stack(
+            [
+                np.bincount(labels, column, minlength=self._num_classes)
+                for column in class_given_label.T
+            ]
+        )
+        counts += self._first
+        value = -(weights @ np.log(total)) - (self._first * log_matrix).sum()
+        value += (point[0] - _LOG_SCALE) ** 2 / 2 + offset @ offset / 2
+        gradient = np.concatenate(
+            [
+                [point[0] - _LOG_SCALE - scale * (change * features).sum()],
+                offset - change.sum(axis=0),
+                (counts.sum(axis=1, keepdims=True) * matrix - counts).ravel(),
+            ]
+        )
+        examples = weights.sum()
+        return value / examples, gradient / examples

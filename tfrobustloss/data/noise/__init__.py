@@ -1,0 +1,39 @@
+"""Label noise as data: transition matrices, and labels drawn from them.
+
+A transition matrix `T` holds in `T[i, j]` the probability that an example of class
+`i` carries the label `j`. `corrupt` draws once from the clean labels, each example on
+its own, so that the noise of an example never depends on the rest of the data.
+"""
+
+from tfrobustloss.data.noise import tensor_draws
+from tfrobustloss.data.noise.class_maps import CLASS_MAPS
+from tfrobustloss.data.noise.draws import SEED, stream_seed, uniform_draws
+from tfrobustloss.data.noise.features import feature_noise, open_set
+from tfrobustloss.data.noise.instance_dependent import instance_dependent
+from tfrobustloss.data.noise.matrices import (
+    asymmetric,
+    class_thresholds,
+    corrupt,
+    pair_flip,
+    realized_matrix,
+    realized_rate,
+    symmetric,
+)
+
+__all__ = [
+    "CLASS_MAPS",
+    "SEED",
+    "asymmetric",
+    "class_thresholds",
+    "corrupt",
+    "feature_noise",
+    "instance_dependent",
+    "open_set",
+    "pair_flip",
+    "realized_matrix",
+    "realized_rate",
+    "stream_seed",
+    "symmetric",
+    "tensor_draws",
+    "uniform_draws",
+]

@@ -1,0 +1,54 @@
+"""The draws of `noise.corrupt` in TensorFlow, bit by bit, for batches in a graph."""
+
+from tfrobustloss.data.noise.draws import _MIX_1, _MIX_2, _STEP
+
+
+def uniform_draws(indices, seed):
+    """`_draws.uniform_draws` as tensors: the same 53 bits.
+
+    Args:
+        indices: Int64 tensor of numbers >= 0, any shape.
+        seed: Int in [0, 2 ** 64).
+
+    Returns:
+        Float64 tensor in [0, 1), of the shape of `indices`.
+    """
+    import tensorflow as tf
+
+    step = tf.constant(int(_STEP), tf.uint64)
+    start = _mix(tf.constant(seed, tf.uint64) + step)
+    counters = tf.cast(indices, tf.uint64) + tf.constant(1, tf.uint64)
+    bits = _mix(start + counters * step)
+    upper = tf.bitwise.right_shift(bits, tf.constant(11, tf.uint64))
+    return tf.cast(upper, tf.float64) * 2.0**-53
+
+
+def noisy_classes(labels, indices, thresholds, seed):
+    """The labels that `noise.corrupt` gives the examples at these indices.
+
+    Args:
+        labels: Integer tensor of clean class ids, shape `(batch,)`.
+        indices: Int64 tensor of the examples' indices, shape `(batch,)`.
+        thresholds: `noise.class_thresholds` of the matrix.
+        seed: Int in [0, 2 ** 64).
+
+    Returns:
+        Tensor with the shape and dtype of `labels`.
+    """
+    import tensorflow as tf
+
+    # wide first: narrow integers can neither index nor be summed
+    rows = tf.gather(tf.constant(thresholds, tf.float64), tf.cast(labels, tf.int64))
+    passed = rows <= uniform_draws(indices, seed)[..., tf.newaxis]
+    classes = tf.reduce_sum(tf.cast(passed, tf.int64), axis=-1)
+    return tf.cast(classes, labels.dtype)
+
+
+def _mix(bits):
+    import tensorflow as tf
+
+    def mixed(bits, shift, factor=None):
+        bits ^= tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint64))
+        return bits if factor is None else bits * tf.constant(int(factor), tf.uint64)
+
+    return mixed(mixed(mixed(bits, 30, _MIX_1), 27, _MIX_2), 31)

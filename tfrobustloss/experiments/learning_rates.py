@@ -1,0 +1,95 @@
+"""Losses against each other on one task, one compiled program each."""
+
+import numpy as np
+
+from tfrobustloss._core import validation
+from tfrobustloss.experiments import _draws
+from tfrobustloss.experiments import task as _tasks
+from tfrobustloss.experiments.trainer.trainer import Trainer
+from tfrobustloss.losses.families import LossFamily
+
+__all__ = ["best_rates", "score_losses"]
+
+
+def score_losses(task, losses, seeds, learning_rates, split="validation", **training):
+    """Accuracy of each loss at its own learning rates after training on wrong labels.
+
+    A seed decides the wrong labels, the initial weights and the order of batches, the
+    same for every loss.
+
+    Args:
+        task: A `Task`.
+        losses: Sequence of `keras.losses.Loss` on logits.
+        seeds: Sequence of ints >= 0.
+        learning_rates: List of floats > 0 for all, or a list of such lists, as many
+            for each loss.
+        split: `"validation"` or `"test"`, the clean data to measure on.
+        **training: Other arguments of `Trainer`: `epochs`, `batch_size`, `momentum`.
+
+    Returns:
+        Float array, shape `(losses, learning rates, seeds)`; 0 where a training
+        diverged.
+
+    Raises:
+        ValueError: The task has no such data, or learning rates do not fit.
+
+    Example:
+        >>> from tfrobustloss.losses import Adma, CrossEntropy
+        >>> from tfrobustloss.search.taylor_search import Task
+        >>> rivals = [Adma(from_logits=True), CrossEntropy(from_logits=True)]
+        >>> task = Task("digits", train_size=200)
+        >>> score_losses(task, rivals, seeds=[0], learning_rates=[0.1], epochs=1).shape
+        (2, 1, 1)
+    """
+    prepared = task if isinstance(task, _tasks.Prepared) else _tasks.prepare(task)
+    clean = {"validation": prepared.validation, "test": prepared.test}.get(split)
+    if clean is None:
+        constraint = "'validation' or, where the task has one, 'test'"
+        raise ValueError(validation.error("score_losses", "split", constraint, split))
+    rates = np.array(learning_rates, "float64")
+    if rates.ndim == 1:
+        rates = np.tile(rates, (len(losses), 1))
+    if rates.ndim != 2 or len(rates) != len(losses):
+        constraint = f"a list of numbers, or {len(losses)} such lists"
+        raise ValueError(
+            validation.error(
+                "score_losses", "learning_rates", constraint, learning_rates
+            )
+        )
+    training["learning_rate"] = 1.0  # each training brings its own
+    train = prepared.train(seeds)
+    accuracy = np.zeros((len(losses), rates.shape[1], len(seeds)))
+    for row, loss in enumerate(losses):
+        trainer = Trainer(prepared.network, _alone(loss), train, clean, **training)
+        for column, seed in enumerate(seeds):
+            vectors = [[prepared.draw(column)]] * rates.shape[1]
+            scores = trainer.score_many(vectors, [seed], rates[row].tolist())
+            accuracy[row, :, column] = [one[0].accuracy for one in scores]
+    return accuracy
+
+
+def best_rates(accuracy, learning_rates):
+    """The learning rate of each loss at which its mean accuracy is the highest.
+
+    Args:
+        accuracy: What `score_losses` returns.
+        learning_rates: List of the learning rates.
+
+    Returns:
+        List of floats, one a loss.
+    """
+    return [float(learning_rates[one.mean(axis=-1).argmax()]) for one in accuracy]
+
+
+def _alone(loss):
+    """The family of one loss, whose vectors choose the noise."""
+    alone = LossFamily(
+        name=loss.name,
+        function=lambda y_true, y_pred, vector: loss.call(y_true, y_pred),
+        names=(),
+        initial=(),
+        low=(),
+        high=(),
+        make=lambda vector: loss,
+    )
+    return _draws.with_draws(alone)

@@ -1,0 +1,210 @@
+"""Noise and losses as they are written on a command line, parsed and built."""
+
+import dataclasses
+import difflib
+import inspect
+import json
+
+import numpy as np
+
+from tfrobustloss import losses
+from tfrobustloss._core import validation
+from tfrobustloss.data import noise as label_noise
+
+_NOT_PARAMETERS = {"self", "from_logits", "ignore_class"}
+_SQUARED_ERROR = (0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0)
+_SAME_CLASSES = {"digits": "mnist"}  # both are the handwritten digits 0 to 9
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NamedLoss:
+    """A loss as it was asked for, and as it was built.
+
+    Attributes:
+        label: The text that asked for it.
+        name: Name of its function in `tfrobustloss.losses`.
+        loss: `keras.losses.Loss` on logits.
+        parameters: Dict of all its parameters, plain JSON values.
+        filled_in: Dict of parameters that were not given, with what was taken.
+    """
+
+    label: str
+    name: str
+    loss: losses.FunctionLoss
+    parameters: dict
+    filled_in: dict
+
+
+def noise_matrix(text, dataset, num_classes, owner="compare"):
+    """The transition matrix of `none`, `symmetric:R`, `pair:R` or `asymmetric:R`.
+
+    Args:
+        text: Kind of noise and its rate.
+        dataset: Name of the dataset, whose lookalike classes `asymmetric` confuses;
+            the digits' are those of MNIST.
+        num_classes: Int >= 2.
+        owner: Name of what was called, for errors.
+
+    Returns:
+        Row-stochastic float64 matrix, shape `(num_classes, num_classes)`.
+
+    Raises:
+        ValueError: There is no such noise, its rate is outside [0, 1], or the
+            dataset has no published class map.
+
+    Example:
+        >>> noise_matrix("pair:0.25", "digits", 3).tolist()
+        [[0.75, 0.25, 0.0], [0.0, 0.75, 0.25], [0.25, 0.0, 0.75]]
+    """
+    kind, colon, rate = text.strip().partition(":")
+    if kind == "none" and not colon:
+        return np.eye(num_classes)
+    makers = {
+        "symmetric": lambda rate: label_noise.symmetric(num_classes, rate),
+        "pair": lambda rate: label_noise.pair_flip(num_classes, rate),
+        "asymmetric": lambda rate: label_noise.asymmetric(
+            _SAME_CLASSES.get(dataset, dataset), rate
+        ),
+    }
+    try:
+        return makers[kind](float(rate))
+    except KeyError:
+        hint = _did_you_mean(kind, ["none", *makers])
+    except ValueError as error:
+        if "must be" in str(error):
+            raise
+        hint = "The rate is missing: 0.6, for example." if not rate else ""
+    constraint = "none, symmetric:R, pair:R or asymmetric:R with a rate R in [0, 1]"
+    raise ValueError(validation.error(owner, "noise", constraint, text, hint)) from None
+
+
+def loss_classes():
+    """The losses on class labels by the names of their functions."""
+    classes = [value for value in vars(losses).values() if isinstance(value, type)]
+    return {
+        one.function.__name__: one
+        for one in classes
+        if issubclass(one, losses.FunctionLoss)
+        and not issubclass(one, losses.TaskLoss)
+        and one.function is not None
+    }
+
+
+def named_losses(text, matrix):
+    """The losses of a comma-separated list, on logits.
+
+    A loss that needs a transition matrix and is given none takes that of the
+    experiment: knowledge the others lack. `taylor_loss` without `theta` is the
+    squared error.
+
+    Args:
+        text: Comma-separated `name` or `name:key=value:key=value`; `all` stands for
+            every loss, each with its default parameters. Values are JSON.
+        matrix: Transition matrix of the experiment, shape `(classes, classes)`.
+
+    Returns:
+        List of `NamedLoss` in the order given, and a dict of the losses that `all`
+        could not include, with the reasons.
+
+    Raises:
+        ValueError: A loss or a parameter does not exist, or a value is outside its
+            range.
+
+    Example:
+        >>> chosen, _ = named_losses("adma, focal:gamma=1.5", np.eye(3))
+        >>> chosen[1].label, chosen[1].parameters
+        ('focal:gamma=1.5', {'gamma': 1.5, 'alpha': None})
+    """
+    chosen, left_out = {}, {}
+    for label in (part.strip() for part in _split(text, ",")):
+        if label != "all":
+            chosen.setdefault(label, _build(label, matrix))
+            continue
+        for name in loss_classes():
+            try:
+                chosen.setdefault(name, _build(name, matrix))
+            except ValueError as error:
+                left_out[name] = str(error)
+    return list(chosen.values()), left_out
+
+
+def _build(label, matrix):
+    name, *pairs = _split(label, ":")
+    classes = loss_classes()
+    if name not in classes:
+        constraint = "names of losses, comma-separated, or all"
+        hint = _did_you_mean(name, sorted(classes))
+        raise ValueError(validation.error("compare", "losses", constraint, name, hint))
+    signature = inspect.signature(classes[name].__init__).parameters.values()
+    own = [p for p in signature if p.kind is not p.VAR_KEYWORD]
+    names = [p.name for p in own]
+    own = {p.name: p.default for p in own if p.name not in _NOT_PARAMETERS}
+    given = _parameters(label, pairs, list(own))
+    offers = {
+        "transition_matrix": (matrix, "true noise of this comparison"),
+        "theta": (_SQUARED_ERROR, "squared error"),
+    }
+    filled_in = {}
+    for key, default in own.items():
+        if key in offers and key not in given and default is inspect.Parameter.empty:
+            given[key], filled_in[key] = offers[key]
+    if "num_classes" in own:
+        given.setdefault("num_classes", len(matrix))
+    try:
+        kind = {"from_logits": True} if "from_logits" in names else {}
+        loss = classes[name](**kind, **given)
+        loss(np.zeros(2, "int32"), np.zeros((2, len(matrix)), "float32"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{label}: {error}") from None
+    config = loss.get_config()
+    return NamedLoss(label, name, loss, {key: config[key] for key in own}, filled_in)
+
+
+def _parameters(label, pairs, known):
+    given = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or key not in known:
+            constraint = "name:key=value:key=value with parameters of that loss"
+            hint = _did_you_mean(key, known) if known else "It has no parameters."
+            hint = f"No parameter is called {key!r}. {hint}" if equals else hint
+            raise ValueError(
+                validation.error("compare", "losses", constraint, label, hint)
+            )
+        given[key] = _value(value)
+    return given
+
+
+def _value(text):
+    """JSON, `.5`, `True` and `None` as one means them; any other text is itself."""
+    words = {"true": True, "false": False, "none": None}
+    for read in (json.loads, float, lambda word: words[word.lower()]):
+        try:
+            return read(text)
+        except (ValueError, KeyError):
+            continue
+    return text
+
+
+def _split(text, separator):
+    """`text` cut at each `separator` that is not inside brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
+def _did_you_mean(word, known):
+    """A list of what exists, with what is close to `word` first."""
+    close = [one for one in known if _initials(one) == word.lower()]
+    close += difflib.get_close_matches(word, known, cutoff=0.5)
+    others = [one for one in known if one not in close]
+    return f"There are: {', '.join([*dict.fromkeys(close), *others])}."
+
+
+def _initials(name):
+    return "".join(part[0] for part in name.split("_"))

@@ -1,0 +1,239 @@
+"""Tasks a loss is searched on: a dataset with wrong labels and a network."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfrobustloss import architectures, data
+from tfrobustloss._core import _search_models
+from tfrobustloss._core import validation as _limits
+from tfrobustloss.experiments import task_data
+from tfrobustloss.experiments.specs import noise_matrix
+
+_OWNER = "Task"
+_SIZES = {
+    "train_size": _limits.Range(low=1, integer=True, optional=True),
+    "validation_size": _limits.Range(low=1, integer=True, optional=True),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """A dataset with wrong labels, and the network that learns from it.
+
+    Attributes:
+        dataset: Name of a dataset for `tfrobustloss.data.load`; or `(train,
+            validation)` or `(train, validation, test)`, each `(inputs, labels)` with
+            inputs as the network takes them and class ids, or an `ImageDataset`: its
+            images are as they are, bytes, for a network of your own, and scaled to
+            [0, 1] for one given by name. Labels of validation and test have to be
+            right: a trusted subset, for example.
+        architecture: Name of a function of `tfrobustloss.architectures`, another
+            function `(input_shape, num_classes, seed) -> model`, or a built model
+            whose output is logits.
+        noise: `symmetric:R`, `pair:R`, `asymmetric:R` or a transition matrix by which
+            training labels are changed, or `none` for labels that are wrong already.
+        train_size: Number of training examples, or None for all that are left.
+        validation_size: Number of clean examples split from the train split of a
+            dataset given by name, or None for a quarter, at most 2000. The test split
+            is never used for it.
+        data_dir: Folder of prepared TFDS data, or None for the default of TFDS.
+    """
+
+    dataset: str | tuple = "digits"
+    architecture: str | Callable | keras.Model = "mlp2"
+    noise: Any = "symmetric:0.6"
+    train_size: int | None = None
+    validation_size: int | None = None
+    data_dir: str | None = None
+
+
+def make_tasks(datasets, architectures=("mlp2",), **options):
+    """A `Task` for each of several datasets with each of several networks.
+
+    Args:
+        datasets: Sequence of `Task.dataset`, or one name.
+        architectures: Sequence of `Task.architecture`, or one of them.
+        **options: Other arguments of `Task`.
+
+    Returns:
+        List of `Task`.
+
+    Raises:
+        ValueError: There is no dataset or no network.
+
+    Example:
+        >>> tasks = make_tasks(["digits"], ["mlp2", "mlp3"], noise="pair:0.4")
+        >>> [(task.dataset, task.architecture) for task in tasks]
+        [('digits', 'mlp2'), ('digits', 'mlp3')]
+    """
+    datasets = [datasets] if isinstance(datasets, str) else list(datasets)
+    if isinstance(architectures, str) or callable(architectures):
+        architectures = [architectures]
+    architectures = list(architectures)
+    for name, given in (("datasets", datasets), ("architectures", architectures)):
+        if not given:
+            raise ValueError(_limits.error("make_tasks", name, "one or more", given))
+    return [
+        Task(dataset=dataset, architecture=architecture, **options)
+        for dataset in datasets
+        for architecture in architectures
+    ]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """A task with its data in memory.
+
+    Attributes:
+        inputs: Of the training examples.
+        labels: Their labels before the noise.
+        validation: `(inputs, labels)`, labels not touched.
+        test: The same, or None.
+        matrix: Transition matrix, or None for no noise.
+        num_classes: Int.
+        network: What a `Trainer` takes as its model.
+        description: Dict of plain JSON values that tells this task from others.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    validation: tuple
+    test: tuple | None
+    matrix: np.ndarray | None
+    num_classes: int
+    network: Any
+    description: dict
+
+    def train(self, seeds):
+        """`(inputs, labels)` with a column of wrong labels for the noise of each seed.
+
+        Without noise there is one column.
+        """
+        if self.matrix is None:
+            return self.inputs, self.labels.astype("int32")[:, None]
+        columns = [data.noise.corrupt(self.labels, self.matrix, s) for s in seeds]
+        return self.inputs, np.stack(columns, axis=1).astype("int32")
+
+    def draw(self, index):
+        """The column of the seed at an index."""
+        return 0 if self.matrix is None else index
+
+    def realized_rate(self, seed):
+        """Share of training labels that the noise of a seed changed."""
+        changed = self.train([seed])[1][:, 0] != self.labels
+        return round(float(np.mean(changed)), 6)
+
+
+def prepare(task):
+    """Loads and checks a task.
+
+    Args:
+        task: A `Task`.
+
+    Returns:
+        A `Prepared`.
+
+    Raises:
+        ValueError: There is no such dataset, network or noise, or a size does not fit.
+        TypeError: `task` is no `Task`.
+    """
+    if not isinstance(task, Task):
+        raise TypeError(_limits.error("search", "tasks", "`Task`s", task))
+    sizes = {name: getattr(task, name) for name in _SIZES}
+    _limits.check(_OWNER, _SIZES, **sizes)
+    if isinstance(task.dataset, str):
+        splits, num_classes = task_data.load(task)
+        name = task.dataset
+    else:
+        splits, num_classes = task_data.given(task)
+        name = f"arrays {task_data.digest(splits)}"
+    task_data.check_labels(splits, num_classes)
+    train, validation, test = splits
+    matrix = _matrix(task, num_classes)
+    network, network_name = _network(task, train[0].shape[1:], num_classes)
+    return Prepared(
+        inputs=train[0],
+        labels=train[1],
+        validation=validation,
+        test=test,
+        matrix=matrix,
+        num_classes=num_classes,
+        network=network,
+        description={
+            "dataset": name,
+            "architecture": network_name,
+            "noise": task.noise if isinstance(task.noise, str) else matrix.tolist(),
+            "train_size": len(train[1]),
+            "validation_size": len(validation[1]),
+            "num_classes": num_classes,
+        },
+    )
+
+
+def prepare_all(tasks):
+    """Loads and checks tasks that share the vectors of one search.
+
+    Args:
+        tasks: A `Task` or a sequence of them.
+
+    Returns:
+        List of `Prepared`.
+
+    Raises:
+        ValueError: There are none, they have not the same number of classes, or as
+            `prepare`.
+        TypeError: They are no `Task`s.
+    """
+    tasks = [tasks] if isinstance(tasks, Task) else tasks
+    if not isinstance(tasks, list | tuple):
+        raise TypeError(_limits.error("search", "tasks", "`Task`s", tasks))
+    if not tasks:
+        raise ValueError(_limits.error("search", "tasks", "one or more", tasks))
+    prepared = [prepare(task) for task in tasks]
+    classes = [task.num_classes for task in prepared]
+    if len(set(classes)) > 1:
+        constraint = "of one number of classes, on which the scale of a loss depends"
+        raise ValueError(_limits.error("search", "tasks", constraint, classes))
+    return prepared
+
+
+def _matrix(task, num_classes):
+    if not isinstance(task.noise, str):
+        matrix = np.asarray(task.noise, "float64")
+        if matrix.shape != (num_classes, num_classes):
+            constraint = f"a matrix of shape {(num_classes, num_classes)}"
+            raise ValueError(_limits.error(_OWNER, "noise", constraint, matrix.shape))
+        data.noise.corrupt(np.zeros(1, int), matrix, 0)  # its rows are checked there
+        return matrix
+    if task.noise == "none":
+        return None
+    named = task.dataset if isinstance(task.dataset, str) else "arrays"
+    return noise_matrix(task.noise, named, num_classes, _OWNER)
+
+
+def _network(task, shape, num_classes):
+    """What the trainer takes, and a name that tells it from others."""
+    given = task.architecture
+    if isinstance(given, keras.Model):
+        _search_models.check(_OWNER, given, num_classes)
+        config = json.dumps(given.get_config(), sort_keys=True, default=str)
+        digest = hashlib.sha256(config.encode()).hexdigest()[:12]
+        return given, f"{given.name} {digest}"
+    name = given if isinstance(given, str) else getattr(given, "__name__", str(given))
+    if isinstance(given, str):
+        if given not in architectures.__all__:
+            constraint = f"one of {', '.join(architectures.__all__)}"
+            raise ValueError(_limits.error(_OWNER, "architecture", constraint, given))
+        given = getattr(architectures, given)
+    elif callable(given):
+        _search_models.check(_OWNER, given(shape, num_classes, seed=0), num_classes)
+    else:
+        constraint = "a name, a function or a `keras.Model`"
+        raise TypeError(_limits.error(_OWNER, "architecture", constraint, given))
+    return lambda seed: given(shape, num_classes, seed=seed), name

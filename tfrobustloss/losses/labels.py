@@ -1,0 +1,292 @@
+"""Labels of any format and predictions of either kind, decoded in one place."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfrobustloss._core.tensors import visible
+from tfrobustloss.losses.rows import row_max
+
+SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon; keeps 1/p finite in float32
+_LOWEST_LOG = -1e30  # differences and sums of logits stay finite in float32
+_NO_CLASS = -(2**31)  # an id that is neither a class nor ignored
+_NO_NUMBERS = "SUOMm"  # numpy's kinds: texts, objects, dates
+_SLACK = 0.02  # what rounding to bfloat16 leaves of a sum of 1
+_NARROW = ("bool", "uint8", "int8", "uint16", "int16", "int32")  # all fit into int32
+
+
+def to_float(values):
+    """`values` as a tensor of at least float32; float64 stays float64."""
+    values = ops.convert_to_tensor(values)
+    if keras.backend.standardize_dtype(values.dtype) == "float64":
+        return values
+    return ops.cast(values, "float32")
+
+
+def decode(y_true, y_pred, from_logits):
+    """`Labels` and `Prediction` of a loss' arguments, each decoded at most once."""
+    prediction = y_pred
+    if not isinstance(prediction, Prediction):
+        prediction = Prediction(y_pred, from_logits)
+    if not isinstance(y_true, Labels):
+        y_true = Labels(y_true, prediction.scores)
+    return y_true, prediction
+
+
+class Prediction:
+    """Class probabilities behind one interface, from probabilities or logits.
+
+    Logits are kept as they are, less their maximum, beside the logarithm of the sum of
+    their exponentials: picking the label's logarithm out of them then touches each
+    logit once, and nothing overflows. Probabilities below `SMALLEST_PROBABILITY` count
+    as that in a logarithm, but keep a gradient.
+
+    Attributes:
+        scores: Shape `(..., classes)`: shifted logits, or logarithms.
+    """
+
+    def __init__(self, y_pred, from_logits):
+        y_pred = to_float(y_pred)
+        self._given = None if from_logits else y_pred
+        if from_logits:
+            shifted = y_pred - ops.stop_gradient(row_max(y_pred))
+            self.scores = ops.maximum(shifted, _LOWEST_LOG)
+            self._exp = ops.exp(self.scores)
+            self._sum = ops.sum(self._exp, axis=-1)
+            self._log_sum = ops.log(self._sum)
+        else:
+            clipped = ops.clip(y_pred, SMALLEST_PROBABILITY, 1.0)
+            self.scores = ops.log(y_pred + ops.stop_gradient(clipped - y_pred))
+            self._log_sum = None
+
+    def log(self):
+        """Logarithms of the probabilities, finite, shape `(..., classes)`."""
+        if self._log_sum is None:
+            return self.scores
+        return self.scores - ops.expand_dims(self._log_sum, -1)
+
+    def probabilities(self):
+        """Probabilities, shape `(..., classes)`; given ones as they came."""
+        if self._given is None:
+            return self._exp / ops.expand_dims(self._sum, -1)
+        return self._given
+
+    def ranks(self):
+        """Numbers in the order of the probabilities, equal where these are.
+
+        Logarithms of equal numbers may differ in their last bit.
+        """
+        return self.scores if self._given is None else self._given
+
+    def entropy(self):
+        """Entropy in nats, shape `(...)`."""
+        if self._log_sum is None:
+            return -ops.sum(ops.exp(self.scores) * self.scores, axis=-1)
+        return self._log_sum - ops.sum(self._exp * self.scores, axis=-1) / self._sum
+
+    def max_log(self):
+        """Logarithm of the largest probability, shape `(...)`."""
+        largest = ops.squeeze(row_max(self.scores), -1)
+        return largest if self._log_sum is None else largest - self._log_sum
+
+    def mean_log(self):
+        """Mean over classes of the logarithms, shape `(...)`."""
+        # not `ops.mean`, which rounds float64 to float32 on JAX and torch
+        mean = ops.sum(self.scores, axis=-1) / self.scores.shape[-1]
+        return mean if self._log_sum is None else mean - self._log_sum
+
+    def sum_of_squares(self):
+        """Sum over classes of the squared probabilities, shape `(...)`."""
+        if self._given is None:
+            return ops.sum(ops.square(self._exp), axis=-1) / ops.square(self._sum)
+        return ops.sum(ops.square(self._given), axis=-1)
+
+    def total(self):
+        """Sum over classes of the probabilities: the number 1 for logits."""
+        return 1.0 if self._given is None else ops.sum(self._given, axis=-1)
+
+    def pick_log(self, labels):
+        """Sum over classes of `label * log(p)`, shape `(...)`."""
+        picked = labels.pick(self.scores)
+        if self._log_sum is None:
+            return picked
+        return picked - labels.total() * self._log_sum
+
+    def pick_of_log(self, labels, function):
+        """Sum over classes of `label * function(log(p))`, shape `(...)`.
+
+        Class ids need one call of `function` a row; rows of label mass, which a
+        compiled program cannot tell to be one-hot, need one a class.
+        """
+        if labels.rows is None:
+            return function(self.pick_log(labels))
+        return labels.pick(function(self.log()))
+
+    def pick_probability(self, labels):
+        """Sum over classes of `label * p`, shape `(...)`."""
+        if self._given is not None:
+            return labels.pick(self._given)
+        return self.pick_of_log(labels, ops.exp)
+
+
+class Labels:
+    """Labels of any format against predictions of shape `(..., classes)`.
+
+    Class ids of shape `(...)` or `(..., 1)` are kept as ids: a loss then looks at one
+    class a row. Anything of the shape of the predictions is a row of label mass,
+    one-hot or soft. Ids are compared as integers, so no float type rounds them.
+
+    Attributes:
+        ids: Int32 tensor of shape `(...)`, or None.
+        rows: Float tensor of shape `(..., classes)`, or None.
+        num_classes: Int.
+
+    Raises:
+        ValueError: The shapes do not fit, visible ids are no class, or visible rows
+            are no label mass of 1 in total; rows of zeros are what one-hot encoding
+            makes of an id outside the classes, and allowed where `ignore_class` is
+            one. In a compiled graph they cannot be seen; there, an id that is no
+            class, be it NaN or 1.5, selects nothing, so that `pick` is 0, an entry of
+            a row that is negative or not finite counts as 0, and `FunctionLoss` gives
+            0 for such an id and for a row of zeros.
+    """
+
+    def __init__(self, y_true, y_pred, ignore_class=None):
+        shape = tuple(y_pred.shape)
+        self.num_classes = shape[-1] if shape else None
+        label_shape = tuple(getattr(y_true, "shape", np.shape(y_true)))
+        if self.num_classes is None or self.num_classes < 2:
+            raise ValueError(
+                "`y_pred` must have at least 2 classes on its last axis, and a known "
+                f"number of them. Received: y_pred of shape {shape}. For two classes, "
+                "use a model with 2 outputs."
+            )
+        if len(label_shape) == len(shape) and label_shape[-1] != 1:
+            self._check_same(label_shape, shape)
+            outside = ignore_class is not None and not (
+                0 <= ignore_class < self.num_classes
+            )
+            self._seen = _check_visible_rows(y_true, zeros_allowed=outside)
+            rows = ops.cast(y_true, y_pred.dtype)
+            sound = ops.logical_and(rows >= 0, ops.isfinite(rows))
+            self.ids, self.rows = None, ops.where(sound, rows, 0)
+            return
+        column = len(label_shape) == len(shape)
+        self._check_same(label_shape[:-1] if column else label_shape, shape[:-1])
+        seen = _check_visible_ids(y_true, self.num_classes, ignore_class)
+        ids = _whole(ops.convert_to_tensor(y_true), seen)
+        self.ids, self.rows = ops.squeeze(ids, -1) if column else ids, None
+
+    def _check_same(self, received, expected):
+        fits = len(received) == len(expected) and all(
+            a is None or b is None or a == b
+            for a, b in zip(received, expected, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                "`y_true` must hold class ids, shape `y_pred.shape[:-1]` with or "
+                "without a last axis of 1, or one-hot or soft rows, shape "
+                f"`y_pred.shape`. Received: y_true of shape {received}, expected "
+                f"{expected} to fit {self.num_classes} classes."
+            )
+
+    def pick(self, values):
+        """Sum over classes of `label * values`, shape `(...)`."""
+        if self.ids is None:
+            return ops.sum(self.rows * values, axis=-1)
+        return ops.sum(ops.where(self.hot(), values, 0), axis=-1)
+
+    def hot(self):
+        """Whether a class is the id's, bool of shape `(..., classes)`."""
+        return ops.equal(
+            ops.expand_dims(self.ids, -1), ops.arange(self.num_classes, dtype="int32")
+        )
+
+    def dense(self, dtype):
+        """Rows of label mass, shape `(..., classes)`."""
+        return ops.cast(self.hot(), dtype) if self.rows is None else self.rows
+
+    def total(self):
+        """Label mass of a row, `(...)`, or the number 1 for ids."""
+        return 1.0 if self.rows is None else ops.sum(self.rows, axis=-1)
+
+    def known(self):
+        """Whether there is a label, bool of shape `(...)`; None if rows were seen."""
+        if self.ids is None:
+            return None if self._seen else self.total() > 0
+        return ops.logical_and(self.ids >= 0, self.ids < self.num_classes)
+
+    def equal(self, class_id):
+        """Whether the label of a row is `class_id`, bool of shape `(...)`.
+
+        A row belongs to its largest entry; a row of zeros, which is what one-hot
+        encoding makes of an id outside the classes, belongs to such an id.
+        """
+        if self.ids is not None:
+            return ops.equal(self.ids, class_id)
+        if 0 <= class_id < self.num_classes:
+            row = ops.argmax(self.rows, axis=-1)
+            return ops.logical_and(ops.equal(row, class_id), ops.any(self.rows, -1))
+        return ops.logical_not(ops.any(self.rows, -1))
+
+
+def _whole(ids, seen):
+    """Ids as int32; one that is no whole number of that type becomes no class."""
+    dtype = keras.backend.standardize_dtype(ids.dtype)
+    whole = ops.cast(ids, "int32")
+    if seen or dtype in _NARROW:
+        return whole
+    return ops.where(ops.equal(ops.cast(whole, dtype), ids), whole, _NO_CLASS)
+
+
+def _check_visible_ids(ids, num_classes, ignore_class):
+    """Raises for ids that are no class; False where their values cannot be seen."""
+    ids = visible(ids)
+    if ids is None:
+        return False
+    if ids.dtype.kind in _NO_NUMBERS:
+        bad = np.ones(ids.shape, bool)
+    else:
+        bad = ~((ids >= 0) & (ids < num_classes) & (ids == np.floor(ids)))
+    if ignore_class is not None:
+        bad &= ids != ignore_class
+    if bad.any():
+        raise ValueError(
+            f"`y_true` must hold class ids in 0..{num_classes - 1}, the classes of "
+            f"`y_pred`. Received: {ids[bad].ravel()[:5].tolist()} among them. Number "
+            "the classes from 0, or name the id of unlabelled examples as "
+            "`ignore_class`."
+        )
+    return True
+
+
+def _check_visible_rows(rows, zeros_allowed):
+    """Raises for rows that are no label mass; False where they cannot be seen."""
+    rows = visible(rows)
+    if rows is None:
+        return False
+    if rows.dtype.kind in _NO_NUMBERS:
+        raise ValueError(
+            "`y_true` must hold numbers: class ids, or one-hot or soft rows. Received: "
+            f"{rows.ravel()[0]!r} among them. Number the classes from 0."
+        )
+    rows = rows.astype("float64" if rows.dtype == "float64" else "float32")
+    if not np.isfinite(rows).all():
+        bad = rows[~np.isfinite(rows)]
+        raise ValueError(
+            f"`y_true` must be finite. Received: {bad.ravel()[0]} among {bad.size} "
+            "such entries. Drop these examples, or make their rows zeros and give the "
+            "loss `ignore_class=-1`."
+        )
+    total = rows.sum(axis=-1)
+    bad = (rows < 0).any(axis=-1) | (np.abs(total - 1) > _SLACK)
+    if zeros_allowed:
+        bad &= rows.any(axis=-1)
+    if bad.any():
+        raise ValueError(
+            "`y_true` must hold rows of label mass, 0 or more a class and 1 in total. "
+            f"Received: {rows[bad][0][:5].tolist()} among {bad.sum()} such rows. Give "
+            "class ids without one-hot encoding, divide rows by their sum, or make "
+            "rows that do not count zeros and give the loss `ignore_class=-1`."
+        )
+    return True

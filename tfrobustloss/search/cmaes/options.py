@@ -1,0 +1,200 @@
+"""What a CMA-ES search was asked to do, checked and as plain JSON."""
+
+import json
+import math
+
+import numpy as np
+
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import current_value
+
+_LIMITS = {
+    "sigma0": validation.Range(low=0, open_low=True),
+    "population_size": validation.Range(low=3, integer=True, optional=True),
+    "seed": validation.Range(low=0, high=2**32 - 1, integer=True),
+    "max_restarts": validation.Range(low=0, integer=True),
+    "reevaluations": validation.Range(low=0, integer=True),
+}
+_CHOICES = {"direction": ("min", "max"), "restarts": (None, "ipop", "bipop")}
+
+BOUNDARY_HANDLERS = ("BoundTransform", "BoundPenalty")
+
+_OURS = "Use the argument `{}` of CmaSearch."
+_CLOCK = (
+    "It would make the search depend on the clock or on files; it could not resume."
+)
+_OBJECTIVE = "Change the variables in your objective instead."
+# pycma's options that would undo what CmaSearch promises, and the way out
+_REFUSED = {
+    "seed": _OURS.format("seed"),
+    "randn": _OURS.format("seed"),
+    "popsize": _OURS.format("population_size"),
+    "popsize_factor": _OURS.format("population_size"),
+    "bounds": _OURS.format("bounds"),
+    "timeout": _CLOCK,
+    "signals_filename": _CLOCK,
+    "termination_callback": _CLOCK,
+    "is_feasible": "Tell NaN instead: it is ranked last.",
+    "fixed_variables": _OBJECTIVE,
+    "scaling_of_variables": _OBJECTIVE,
+    "transformation": _OBJECTIVE,
+    "typical_x": _OBJECTIVE,
+    "integer_variables": "pycma's integers draw from NumPy's global stream. Round the "
+    "variables in your objective, and set `minstd` for them, 0.2 say.",
+    "mean_shift_line_samples": "It draws from NumPy's global stream.",
+    "CMA_sampler": "It has a random stream of its own.",
+    "CMA_sampler_options": "It is for samplers, which are refused.",
+    "CMA_recombination_weights": _OURS.format("population_size"),
+    "vv": "It is for pycma's own experiments.",
+}
+
+
+def checked(
+    initial,
+    sigma0,
+    *,
+    population_size,
+    bounds,
+    seed,
+    direction,
+    restarts,
+    max_restarts,
+    reevaluations,
+    overflow,
+    options,
+    known,
+):
+    """The arguments of `CmaSearch` as plain JSON values.
+
+    Args:
+        initial: As there, and all others.
+        sigma0: As there.
+        population_size: As there.
+        bounds: As there.
+        seed: As there.
+        direction: As there.
+        restarts: As there.
+        max_restarts: As there.
+        reevaluations: As there.
+        overflow: As there.
+        options: As there.
+        known: Names of pycma's options.
+
+    Returns:
+        Dict that is the same after a round trip through JSON.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: An argument is outside its range.
+    """
+    numbers = {
+        "sigma0": sigma0,
+        "population_size": population_size,
+        "seed": seed,
+        "max_restarts": max_restarts,
+        "reevaluations": reevaluations,
+    }
+    validation.check("CmaSearch", _LIMITS, **numbers)
+    numbers = {name: current_value(value) for name, value in numbers.items()}
+    for name, value in (("direction", direction), ("restarts", restarts)):
+        if value not in _CHOICES[name]:
+            raise ValueError(_error(name, f"one of {_CHOICES[name]}", value))
+    start = _vector("initial", initial)
+    settings = {
+        "initial": start,
+        **numbers,
+        "sigma0": float(numbers["sigma0"]),
+        "bounds": _bounds(bounds, start),
+        "direction": direction,
+        "restarts": restarts,
+        "overflow": bool(overflow),
+        "options": _options(options, known),
+    }
+    for name in ("population_size", "seed", "max_restarts", "reevaluations"):
+        if settings[name] is not None:
+            settings[name] = int(settings[name])
+    if reevaluations and population_size and reevaluations > population_size:
+        constraint = f"at most `population_size`, {population_size}"
+        raise ValueError(_error("reevaluations", constraint, reevaluations))
+    return settings
+
+
+def _error(name, constraint, value, hint=""):
+    return validation.error("CmaSearch", name, constraint, value, hint)
+
+
+def _vector(name, values):
+    try:
+        vector = np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(_error(name, "a list of numbers", values)) from None
+    if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
+        constraint = "a list of one or more finite numbers"
+        raise ValueError(_error(name, constraint, values))
+    return vector.tolist()
+
+
+def _bounds(bounds, start):
+    """Both bounds as lists, None where there is none; None if there is none at all."""
+    if bounds is None:
+        return None
+    constraint = "a pair (low, high) of numbers, lists of numbers, or None"
+    try:
+        low, high = (_bound(bound, len(start)) for bound in bounds)
+    except (TypeError, ValueError):
+        raise ValueError(_error("bounds", constraint, bounds)) from None
+    for i, (least, value, most) in enumerate(zip(low, start, high, strict=True)):
+        least = -math.inf if least is None else least
+        most = math.inf if most is None else most
+        if not least < most:
+            raise ValueError(_error("bounds", "low below high everywhere", bounds))
+        if not least <= value <= most:
+            within = f"inside `bounds`, and initial[{i}] in [{least:g}, {most:g}]"
+            raise ValueError(_error("initial", within, start))
+    return [low, high] if any(b is not None for b in low + high) else None
+
+
+def _bound(bound, size):
+    values = np.broadcast_to(np.array(bound, dtype=object), (size,)).tolist()
+    values = [None if value is None else float(value) for value in values]
+    if any(value is not None and math.isnan(value) for value in values):
+        raise ValueError
+    return [None if v is None or math.isinf(v) else v for v in values]
+
+
+def _options(options, known):
+    names = {name.lower(): name for name in known}
+    checked = {}
+    for key, value in (options or {}).items():
+        name = names.get(str(key).lower())
+        if name is None:
+            hint = "print(cma.CMAOptions()) lists them."
+            raise ValueError(_error("options", "options of pycma", {key: value}, hint))
+        hint = _REFUSED.get(name)
+        if name.startswith("verb"):
+            hint = "The search is silent and writes its journal alone."
+        if name == "CMA_diagonal" and not isinstance(value, bool):
+            hint = (
+                "A schedule makes pycma continue on NumPy's global stream, so that the "
+                "search could not resume. Use True (always diagonal) or False."
+            )
+        if name == "CMA_elitist" and not isinstance(value, bool):
+            hint = "It needs the value of the initial point; use True."
+        if name == "BoundaryHandler" and value not in BOUNDARY_HANDLERS:
+            hint = f"Use one of {BOUNDARY_HANDLERS}."
+        if hint:
+            without = f"without {name!r}"
+            raise ValueError(_error("options", without, {key: value}, hint))
+        checked[name] = value
+    try:
+        return json.loads(json.dumps(checked, allow_nan=False, default=_plain))
+    except (TypeError, ValueError):
+        hint = 'Write infinity as "inf".'
+        constraint = "plain finite JSON values"
+        raise ValueError(_error("options", constraint, options, hint)) from None
+
+
+def _plain(value):
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError

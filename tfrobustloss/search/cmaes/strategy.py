@@ -1,0 +1,142 @@
+"""pycma's strategy behind sample and tell, one run after another."""
+
+import math
+
+import cma
+import numpy as np
+
+from tfrobustloss.search.cmaes import restarts as _restarts
+
+# No files, no output, no clock; and values that tie are no reason to stop.
+_QUIET = {"verbose": -10, "verb_log": 0, "verb_disp": 0, "signals_filename": ""}
+_TIES = {"tolfun": 0, "tolfunhist": 0, "tolfunrel": 0, "tolflatfitness": math.inf}
+_FINAL = {"ftarget", "maxfevals"}  # reasons to end all runs, not one
+_TIED_GENERATIONS = 10  # in a row told to pycma; after these the distribution waits
+_HALVINGS = 7  # of the step size, in a row of generations without a finite value
+_CONVERGED = 1e-6  # of sigma0: where a run ends that another may follow
+
+
+class _Normal:
+    """Normal numbers of a private stream; `draw` may be exchanged for a while."""
+
+    def __init__(self, seed):
+        self.draw = np.random.RandomState(seed).randn
+
+    def __call__(self, *shape):
+        return self.draw(*shape)
+
+
+class Strategy:
+    """pycma's strategy, one run after another."""
+
+    def __init__(self, settings):
+        self._settings = settings
+        self._normal = _Normal(settings["seed"])
+        self.finished = {}
+        self._begin(_restarts.Run(0, settings["population_size"]))
+        self._restarts = _restarts.Restarts(
+            settings["restarts"],
+            settings["max_restarts"],
+            self.population_size,
+            self._cma.opts["maxiter"],
+            settings["seed"],
+        )
+        self._tied = self._lost = 0  # generations in a row
+
+    @property
+    def population_size(self):
+        return int(self._cma.popsize)
+
+    @property
+    def sigma(self):
+        return float(self._cma.sigma)
+
+    def mean(self):
+        repair = self._cma.boundary_handler.repair
+        return np.array(self._cma.gp.pheno(self._cma.mean, into_bounds=repair))
+
+    def sample(self):
+        return self._cma.ask()
+
+    def further(self, generation, candidate_id):
+        """One more point, from numbers that no other draw uses or disturbs."""
+        own = self._normal.draw
+        seed = [self._settings["seed"], generation, candidate_id]
+        self._normal.draw = np.random.RandomState(seed).randn
+        try:
+            return self._cma.ask(1)[0]
+        finally:
+            self._normal.draw = own
+
+    def tell(self, generation):
+        """Moves the distribution by a generation's values; may end or restart."""
+        points = generation.points()
+        costs = generation.costs(self.mean())
+        self._generations += 1
+        self._lost = 0 if costs else self._lost + 1
+        if costs:
+            self._tied = self._tied + 1 if min(costs) == max(costs) else 0
+        if costs and self._tied <= _TIED_GENERATIONS:
+            self._cma.tell(points, costs)
+            reasons = dict(self._cma.stop())
+        else:
+            for point in points:  # pycma would remember them until it is told
+                self._cma.sent_solutions.pop(point, None)
+            if 0 < self._lost <= _HALVINGS:
+                self._cma.sigma /= 2
+            self._cma.countevals += len(points)
+            reasons = self._spent()
+        # mirrored points that nobody told: pycma would warn of them
+        self._cma._injected_solutions_archive.clear()
+        self._cma.countevals += generation.repeated
+        if reasons:
+            final = _FINAL.intersection(reasons)
+            run = None if final else self._restarts.following(self._cma.countevals)
+            if run is None:
+                self.finished = reasons
+            else:
+                self._begin(run, self._cma.countevals)
+
+    def _spent(self):
+        """The budgets used up while pycma does not count."""
+        used = {"maxiter": self._generations, "maxfevals": self._cma.countevals}
+        limits = self._cma.opts
+        return {name: limits[name] for name in used if used[name] >= limits[name]}
+
+    def _begin(self, run, evaluations=0):
+        given, self.run = self._settings, run.index
+        start, sigma0 = np.array(given["initial"]), given["sigma0"]
+        options = {**_QUIET, **_TIES, "tolstagnation": 0}
+        if given["restarts"]:
+            del options["tolstagnation"]
+            options["tolx"] = _CONVERGED * sigma0
+        if start.size == 1:  # pycma cannot hold down a single deviation
+            options["maxstd"] = math.inf
+        options.update(given["options"])
+        if options.get("AdaptSigma", True):  # the other one draws from NumPy's stream
+            options["AdaptSigma"] = cma.sigma_adaptation.CMAAdaptSigmaCSA
+        if "ftarget" in options:
+            sign = -1.0 if given["direction"] == "max" else 1.0
+            options["ftarget"] = sign * float(options["ftarget"])
+        if "BoundaryHandler" in options:
+            options["BoundaryHandler"] = getattr(cma, options["BoundaryHandler"])
+        if given["bounds"]:
+            options["bounds"] = given["bounds"]
+        if run.population_size:
+            options["popsize"] = run.population_size
+        if run.generations:
+            options["maxiter"] = run.generations
+        options |= {"seed": math.nan, "randn": self._normal, "verb_append": evaluations}
+        if run.stream:
+            start = start + sigma0 * run.stream.randn(start.size)
+            start = _inside(start, given["bounds"])
+        self._generations = 0
+        self._cma = cma.CMAEvolutionStrategy(start, sigma0 * run.sigma_factor, options)
+
+
+def _inside(point, bounds):
+    for i, (low, high) in enumerate(zip(*bounds, strict=True) if bounds else ()):
+        low = -math.inf if low is None else low
+        high = math.inf if high is None else high
+        point[i] = min(max(point[i], low), high)
+    return point

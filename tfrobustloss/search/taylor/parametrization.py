@@ -1,0 +1,133 @@
+"""The three ways to write a Taylor loss as a vector that a search explores."""
+
+import os
+
+import numpy as np
+
+from tfrobustloss import losses, presets
+from tfrobustloss._core import validation
+from tfrobustloss.losses import canonical_taylor, families
+from tfrobustloss.losses.taylor_polynomial import find_bounds
+
+FORMS = ("canonical", "12", "16")
+STARTS = ("gce", "mae", "ce", "zeros")
+_GCE_SCALE = 1.5  # the scale at which the published search began
+_ETA = {"eta": validation.Range(low=0, open_low=True, optional=True)}
+
+
+class Form:
+    """A vector of parameters of a `TaylorLoss`, and what goes with it.
+
+    Args:
+        name: `"canonical"`, `"12"` or `"16"`.
+        num_classes: Int >= 2.
+        eta: None to leave the scale free, or the range > 0 of every loss: eq. 5 of
+            the paper. Its constant, which has no gradient, is left out.
+
+    Attributes:
+        num_classes: As given.
+        family: `LossFamily` of the vectors that `scaled` returns.
+    """
+
+    def __init__(self, name, num_classes, eta=None):
+        if name not in FORMS:
+            constraint = f"one of {', '.join(FORMS)}"
+            raise ValueError(validation.error("search", "form", constraint, name))
+        validation.check("search", _ETA, eta=eta)
+        self.name = name
+        self.eta = eta
+        self.num_classes = num_classes
+        if name == "canonical":
+            self.family = families.canonical_taylor(num_classes)
+        else:
+            self.family = families.taylor(int(name))
+
+    def start(self, start):
+        """The vector of a start.
+
+        Args:
+            start: One of `STARTS`, path of a preset, `TaylorLoss`, or a vector.
+
+        Returns:
+            Float64 array.
+
+        Raises:
+            TypeError: It is none of these kinds.
+            ValueError: There is no such start, or it has another length.
+        """
+        if isinstance(start, str) and start in STARTS:
+            return self._from_canonical(self._named(start))
+        if isinstance(start, str | os.PathLike):
+            start = self._preset(start)
+        if isinstance(start, losses.TaylorLoss):
+            return self._from_theta(start.get_config()["theta"])
+        try:
+            vector = np.asarray(start, "float64")
+        except (TypeError, ValueError):
+            constraint = f"one of {', '.join(STARTS)}, a preset, a `TaylorLoss` or a "
+            error = validation.error("search", "start", f"{constraint}vector", start)
+            raise TypeError(error) from None
+        if vector.shape != (self.family.dimension,) or not np.isfinite(vector).all():
+            names = ", ".join(self.family.names)
+            constraint = f"{self.family.dimension} finite numbers: {names}"
+            raise ValueError(validation.error("search", "start", constraint, start))
+        return vector
+
+    def scaled(self, vector):
+        """The vector whose loss has the range `eta`; NaN for a constant loss."""
+        vector = np.array(vector, "float64")
+        if self.eta is None:
+            return vector
+        low, high = find_bounds(self._theta(vector), self.num_classes)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = self.eta / np.float64(high - low)
+        if high - low < 1e-12 * max(1.0, abs(low)) or not np.isfinite(factor):
+            return np.full_like(vector, np.nan)
+        vector[0 if self.name == "canonical" else 2 :] *= factor
+        return vector
+
+    def theta(self, vector):
+        """The parameters of the `TaylorLoss` of a vector, scaled."""
+        return self._theta(self.scaled(vector))
+
+    def coefficients(self, vector):
+        """The canonical form of a vector, scaled."""
+        return canonical_taylor.from_theta(self.theta(vector), self.num_classes)
+
+    def _theta(self, vector):
+        if self.name == "canonical":
+            return canonical_taylor.to_theta(vector, self.num_classes)
+        return [float(value) for value in vector]
+
+    def _named(self, start):
+        fit = {
+            "gce": lambda: _GCE_SCALE * self._fit(losses.GeneralizedCrossEntropy(0.7)),
+            "mae": lambda: self._fit(losses.MeanAbsoluteError()),
+            "ce": lambda: self._fit(losses.CrossEntropy()),
+            "zeros": lambda: np.zeros(6),
+        }
+        return fit[start]()
+
+    def _fit(self, loss):
+        return canonical_taylor.fit(loss, self.num_classes)
+
+    def _from_canonical(self, vector):
+        if self.name == "canonical":
+            return vector
+        return self._from_theta(canonical_taylor.to_theta(vector, self.num_classes))
+
+    def _from_theta(self, theta):
+        if self.name == "canonical":
+            return canonical_taylor.from_theta(theta, self.num_classes)
+        size = self.family.dimension
+        return np.array([*theta, *[0.0] * size][:size])  # the last four do nothing
+
+    def _preset(self, path):
+        try:
+            return presets.load_preset(path)
+        except ValueError as error:
+            constraint = f"one of {', '.join(STARTS)}, a preset or a vector"
+            hint = str(error).removeprefix("load_preset: ")
+            raise ValueError(
+                validation.error("search", "start", constraint, path, hint)
+            ) from None

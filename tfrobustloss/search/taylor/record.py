@@ -1,0 +1,125 @@
+"""The settings beside a journal, and the preset of what a search found."""
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+
+from tfrobustloss import presets
+from tfrobustloss._core import files, provenance, validation
+from tfrobustloss.search import journal as _journal
+from tfrobustloss.search.cmaes.search import CmaSearch
+
+
+def settings_path(journal):
+    """Where the settings of a journal are kept."""
+    return f"{os.fspath(journal)}.settings.json"
+
+
+def check_or_write_settings(journal, settings):
+    """Keeps the settings of a new journal; raises if an old one had others.
+
+    A journal in which no candidate has a value is new: its search may have failed.
+
+    Args:
+        journal: Path of the journal.
+        settings: Dict of plain JSON values.
+
+    Raises:
+        RuntimeError: Another search has the journal open.
+        ValueError: The journal is of a search with other settings, or its settings
+            are gone.
+    """
+    path = settings_path(journal)
+    settings = json.loads(json.dumps(settings))
+    with contextlib.closing(_journal.Journal(journal)) as opened:
+        if opened.forget_untold():
+            files.write(path, f"{json.dumps(settings, indent=1)}\n".encode())
+            return
+    try:
+        with open(path, encoding="utf-8") as file:
+            recorded = json.load(file)
+    except (OSError, ValueError) as problem:
+        constraint = f"a journal with its settings in {path}"
+        raise ValueError(
+            validation.error("search", "journal", constraint, journal, f"{problem}.")
+        ) from None
+    for name in dict.fromkeys([*settings, *recorded]):
+        if settings.get(name) != recorded.get(name):
+            constraint = f"new, or of a search with {name}={settings.get(name)!r}"
+            hint = (
+                f"That one has {name}={recorded.get(name)!r}. Give the same options "
+                "to go on with it, or another journal to begin anew."
+            )
+            raise ValueError(
+                validation.error("search", "journal", constraint, journal, hint)
+            )
+
+
+def open_journal(journal, settings, *arguments, **options):
+    """A `CmaSearch` whose journal is of these settings.
+
+    Args:
+        journal: Path of the journal, or None.
+        settings: Dict of plain JSON values that decide the values of candidates.
+        *arguments: Of `CmaSearch`.
+        **options: Of `CmaSearch`.
+
+    Raises:
+        ValueError: The journal is of a search with other settings.
+    """
+    if journal is not None:
+        files.check_writable("search", "journal", journal)
+        check_or_write_settings(journal, settings)
+    return CmaSearch(*arguments, journal=journal, **options)
+
+
+def check_apart(path, journal):
+    """Raises if a file would replace a journal or its settings."""
+    kept = [] if journal is None else [os.fspath(journal), settings_path(journal)]
+    if os.path.realpath(path) in map(os.path.realpath, kept):
+        constraint = "another file than the journal and its settings"
+        raise ValueError(validation.error("save_preset", "path", constraint, path))
+
+
+def preset(search, found):
+    """The record of a search, as `tfrobustloss.presets.load_preset` reads it.
+
+    Args:
+        search: A `TaylorLossSearch`.
+        found: What its `best` returns.
+
+    Returns:
+        Dict of plain JSON values.
+    """
+    return {
+        "format": presets.FORMAT,
+        "theta": found["theta"],
+        "coefficients": found["coefficients"],
+        "fitness": {
+            "fresh": found["accuracy"],
+            "fresh_by_candidate": found["candidates"],
+            "best_in_search": search.history()[-1]["best_so_far"],
+        },
+        "generations": search.generation,
+        "seeds": {**search.seeds, "fresh": found["seeds"]},
+        "settings": search.settings,
+        "realized_noise_rate": [
+            task.realized_rate(search.seeds["first"]) for task in search.tasks
+        ],
+        "journal": _hash(search.journal),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+        "written": datetime.datetime.now(datetime.timezone.utc).isoformat(
+            timespec="seconds"
+        ),
+    }
+
+
+def _hash(journal):
+    if journal is None:
+        return None
+    with open(journal, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return {"file": os.path.basename(journal), "sha256": digest}

@@ -1,0 +1,248 @@
+"""Hyper-parameters of Keras Tuner as points of the unit cube, and back."""
+
+import dataclasses
+import math
+import numbers
+
+from keras_tuner.engine import hyperparameters as hp_types
+
+from tfrobustloss._core import validation
+from tfrobustloss._core.tensors import current_value
+
+_OWNER = "CMAES"
+_LEAST_DEVIATION = 0.2  # of one step: an integer stays in play when the rest converges
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """One number that is searched: `Float` or `Int`, linear or logarithmic.
+
+    Attributes:
+        parameter: The `keras_tuner` hyper-parameter.
+        grid: The only values it takes, in the order of the unit interval, or None.
+    """
+
+    parameter: object
+    grid: tuple | None
+
+    @property
+    def name(self):
+        """The hyper-parameter's name."""
+        return self.parameter.name
+
+    @property
+    def whole(self):
+        """Whether it takes integers only."""
+        return isinstance(self.parameter, hp_types.Int)
+
+    @property
+    def least_deviation(self):
+        """Standard deviation below which a step would never be taken again."""
+        low, high = self.parameter.min_value, self.parameter.max_value
+        if self.grid is not None:
+            return _LEAST_DEVIATION / len(self.grid)
+        return _LEAST_DEVIATION / (high - low + 1) if self.whole else 0.0
+
+    def value(self, unit):
+        """The value at a point of the unit interval: in range, an int or a float."""
+        unit = min(max(float(unit), 0.0), 1.0)
+        if self.grid is not None:
+            return self.grid[min(int(unit * len(self.grid)), len(self.grid) - 1)]
+        value = self.parameter.prob_to_value(unit)
+        value = min(max(value, self.parameter.min_value), self.parameter.max_value)
+        return int(value) if self.whole else float(value)
+
+    def unit(self, value):
+        """The point of the unit interval where a value lies."""
+        if self.grid is not None:
+            nearest = min(
+                range(len(self.grid)), key=lambda i: abs(self.grid[i] - value)
+            )
+            return (nearest + 0.5) / len(self.grid)
+        return min(max(float(self.parameter.value_to_prob(value)), 0.0), 1.0)
+
+    def start(self):
+        """Where a search begins: at the default, or in the middle if there is none.
+
+        Keras Tuner reports `min_value` as the default of a number that was given
+        none, and a search from the corner of its box is a bad one.
+        """
+        default = self.parameter.default
+        return 0.5 if default == self.parameter.min_value else self.unit(default)
+
+
+class Space:
+    """What is searched, what is held, and the way between values and vectors.
+
+    Args:
+        hyperparameters: `keras_tuner.HyperParameters`.
+        hold: Dict of names to the value that each keeps for the whole search.
+
+    Raises:
+        ValueError: A name in `hold` is unknown or its value impossible, a `Choice`, a
+            `Boolean` or a conditional number is not held, or nothing is left to search.
+    """
+
+    def __init__(self, hyperparameters, hold=None):
+        self._hold = {
+            name: current_value(value) for name, value in (hold or {}).items()
+        }
+        self._held = []  # (hyper-parameter, value), parents first
+        self.dimensions = []
+        unknown = set(self._hold) - {p.name for p in hyperparameters.space}
+        if unknown:
+            names = sorted({p.name for p in hyperparameters.space})
+            raise ValueError(
+                validation.error(_OWNER, "hold", f"of {names}", sorted(unknown))
+            )
+        for parameter in hyperparameters.space:
+            self._add(parameter)
+        if not self.dimensions:
+            raise ValueError(
+                f"{_OWNER}: there is no `Float` or `Int` to search. Received: "
+                f"hyperparameters={[p.name for p in hyperparameters.space]}, "
+                f"hold={self._hold}. Those that only `run_trial` or `fit` asks for "
+                "must be declared before, in `hyperparameters=`."
+            )
+
+    @property
+    def names(self):
+        """Names of the searched hyper-parameters, in the order of the vector."""
+        return [dimension.name for dimension in self.dimensions]
+
+    def values(self, vector):
+        """Dict of all active values at a point of the unit cube, plain Python."""
+        values = {
+            dimension.name: dimension.value(unit)
+            for dimension, unit in zip(self.dimensions, vector, strict=True)
+        }
+        for parameter, value in self._held:
+            if all(condition.is_active(values) for condition in parameter.conditions):
+                values[parameter.name] = value
+        return values
+
+    def vector(self, values):
+        """Point of the unit cube where a dict of values lies; others are ignored."""
+        return [dimension.unit(values[dimension.name]) for dimension in self.dimensions]
+
+    def start(self, initial=None):
+        """Where the search begins.
+
+        Args:
+            initial: Dict of names to values; the others start at their defaults.
+
+        Raises:
+            ValueError: A name is not searched or a value is out of range.
+        """
+        initial = {
+            name: current_value(value) for name, value in (initial or {}).items()
+        }
+        unknown = sorted(set(initial) - set(self.names))
+        if unknown:
+            raise ValueError(
+                validation.error(_OWNER, "initial", f"of {self.names}", unknown)
+            )
+        return [
+            d.unit(_checked("initial", d.parameter, initial[d.name]))
+            if d.name in initial
+            else d.start()
+            for d in self.dimensions
+        ]
+
+    def _add(self, parameter):
+        """Sorts one hyper-parameter: searched, held, never active, or refused."""
+        fixed = {held.name: value for held, value in self._held}
+        conditions = parameter.conditions
+        if any(c.name in fixed and not c.is_active(fixed) for c in conditions):
+            return  # its parent is held at a value that leaves it out
+        name = parameter.name
+        if name in self.names:
+            return  # the same number asked for in a second place
+        if name in self._hold:
+            value = _checked("hold", parameter, self._hold[name])
+            self._held.append((parameter, value))
+        elif isinstance(parameter, hp_types.Fixed):
+            self._held.append((parameter, parameter.value))
+        elif not isinstance(parameter, hp_types.Float | hp_types.Int):
+            raise ValueError(_refusal(parameter, "searches numbers only"))
+        elif any(c.name not in fixed for c in conditions):
+            parents = sorted({c.name for c in conditions if c.name not in fixed})
+            reason = f"cannot search what is there only for some values of {parents}"
+            raise ValueError(_refusal(parameter, reason, parents))
+        elif parameter.min_value == parameter.max_value:
+            self._held.append((parameter, parameter.min_value))
+        else:
+            self.dimensions.append(Dimension(parameter, _grid(parameter)))
+
+
+def check_kinds(restarts, overflow, hyperparameters):
+    """Raises if an argument that is no number cannot be."""
+    if restarts is not None:
+        validation.check_choice(_OWNER, "restarts", restarts, ("ipop", "bipop"))
+    validation.check_flag(_OWNER, "overflow", overflow)
+    if not isinstance(hyperparameters, hp_types.HyperParameters | None):
+        constraint = "a `keras_tuner.HyperParameters` or None"
+        raise TypeError(
+            validation.error(_OWNER, "hyperparameters", constraint, hyperparameters)
+        )
+
+
+def plain(name, values):
+    """A dict of plain Python values, None as an empty one."""
+    if not isinstance(values, dict | None):
+        constraint = "a dict of names to values, or None"
+        raise TypeError(validation.error(_OWNER, name, constraint, values))
+    return {name: current_value(x) for name, x in (values or {}).items()}
+
+
+def _grid(parameter):
+    """All values of a number with a step, both ends where they fit; None without."""
+    low, high, step = parameter.min_value, parameter.max_value, parameter.step
+    if step is None:
+        return None
+    if parameter.sampling == "linear":
+        count = math.floor((high - low) / step + 1e-8) + 1
+        values = [low + i * step for i in range(count)]
+    else:
+        count = math.floor(math.log(high / low) / math.log(step) + 1e-8) + 1
+        values = [low * step**i for i in range(count)]
+        if parameter.sampling == "reverse_log":
+            values = [high + low - value for value in values]
+    kind = int if isinstance(parameter, hp_types.Int) else float
+    return tuple(kind(min(max(value, low), high)) for value in values)
+
+
+def _checked(argument, parameter, value):
+    """A value as the hyper-parameter's own kind; raises if it cannot take it."""
+    name = f"{argument}[{parameter.name!r}]"
+    if not isinstance(parameter, hp_types.Float | hp_types.Int):
+        possible = tuple(parameter.values)
+        if value not in possible:
+            raise ValueError(
+                validation.error(_OWNER, name, f"one of {possible}", value)
+            )
+        return possible[possible.index(value)]
+    whole = isinstance(parameter, hp_types.Int)
+    limit = validation.Range(parameter.min_value, parameter.max_value, integer=whole)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not limit.contains(value):
+        raise ValueError(validation.error(_OWNER, name, limit, value))
+    return int(value) if whole else float(value)
+
+
+def _refusal(parameter, reason, parents=()):
+    """Why a hyper-parameter cannot be searched, and what to do."""
+    name, kind = parameter.name, type(parameter).__name__
+    example = parents[0] if parents else name
+    held = f"Hold it with `hold={{{name!r}: {parameter.default!r}}}`"
+    if parents:
+        held += f", or its parent with `hold={{{example!r}: ...}}`"
+    ways = [held, "declare it with `hp.Fixed`"]
+    values = tuple(parameter.values) if isinstance(parameter, hp_types.Choice) else ()
+    if values and all(isinstance(v, int | float) for v in values):
+        ways.append("declare it as `hp.Int` or `hp.Float` with a step")
+    ways.append("use `keras_tuner.BayesianOptimization`")
+    return (
+        f"{_OWNER} {reason}. Received: {kind} {name!r}. {', '.join(ways[:-1])}, or "
+        f"{ways[-1]}."
+    )

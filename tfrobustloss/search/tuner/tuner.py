@@ -1,0 +1,214 @@
+"""CMA-ES for any hypermodel: a Keras Tuner like `keras_tuner.BayesianOptimization`.
+
+One process:
+
+    python search.py
+
+Several share a search when each is told its role; one command a role, the same script:
+
+    KERASTUNER_TUNER_ID=chief KERASTUNER_ORACLE_PORT=8000 python search.py
+    KERASTUNER_TUNER_ID=worker-1 KERASTUNER_ORACLE_PORT=8000 python search.py
+
+The chief trains nothing: it hands out trials and keeps the journal. There may be as
+many workers as you like, each with an id of its own; they may start before the chief,
+and come and go. A worker that dies or hangs has its trial handed to another after
+`lease_seconds`. A chief that was killed is started again by the same command and goes
+on where it was; the workers wait for it, ten minutes.
+
+The port is open to this machine alone. `KERASTUNER_ORACLE_IP`, the same for all roles,
+opens it to others: Keras Tuner's service has neither password nor encryption, so that
+whoever reaches the port can read the search, take its trials and make up results. Let
+a firewall admit the workers only, or go through an SSH tunnel. The machines share the
+project's folder only if the workers' checkpoints are wanted in one place.
+"""
+
+import time
+
+import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
+
+from tfrobustloss.search.tuner import roles, service, stored_oracle
+from tfrobustloss.search.tuner.oracle import CMAESOracle
+
+
+class CMAES(keras_tuner.Tuner):
+    """Tunes the numbers of a hypermodel by CMA-ES.
+
+    For `Float` and `Int` hyper-parameters, linear and logarithmic, up to a hundred or
+    so, and an objective too rugged or noisy for a model of it. It takes ten times as
+    many trials as there are numbers, and more; with fewer, use
+    `keras_tuner.BayesianOptimization`.
+
+    The same seed gives the same trials. A search that was stopped, by Ctrl-C or by a
+    kill, goes on with the same command as if it had not been.
+
+    Args:
+        hypermodel: As in `keras_tuner.Tuner`.
+        objective: As in `keras_tuner.Tuner`.
+        max_trials: Int, trials at most; None until CMA-ES itself has ended. A search
+            that is resumed may be given more.
+        population_size: Int, trials a generation; None for CMA-ES' default,
+            4 + 3 log(numbers).
+        sigma0: Float, first standard deviation, in units of each range.
+        initial: Dict of names to values where the search begins; the others begin at
+            their default, or in the middle of the range if that is `min_value`.
+        hold: Dict of names to the value that each keeps for the whole search: a
+            `Choice`, a `Boolean` and a conditional number must be held.
+        seed: Int; None draws one.
+        overflow: Whether a worker that would wait for the end of a generation is given
+            a further sample of it. Nobody idles, but which results form a generation
+            then depends on which worker was faster.
+        restarts: None, `"ipop"` or `"bipop"`, as in `CmaSearch`.
+        lease_seconds: Float, time without a sign of life after which a worker's trial
+            is handed to another. Each batch of `fit` is a sign of life; a `run_trial`
+            of your own that takes longer calls `keep_alive(trial)` now and then.
+        hyperparameters: As in `keras_tuner.BayesianOptimization`.
+        tune_new_entries: As in `keras_tuner.BayesianOptimization`.
+        allow_new_entries: As in `keras_tuner.BayesianOptimization`.
+        max_retries_per_trial: As in `keras_tuner.BayesianOptimization`.
+        max_consecutive_failed_trials: Int, failures in a row that end the search with
+            an error; None for two populations' worth, which a search that is merely
+            exploring does not reach and a model that cannot be built does.
+        **kwargs: As in `keras_tuner.Tuner`: `directory`, `project_name`, `overwrite`,
+            `executions_per_trial` and others.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: An argument is out of range, or the search space holds what cannot
+            be searched; the message says what to do.
+
+    Example:
+        >>> class Quadratic(CMAES):
+        ...     def run_trial(self, trial, **fit_kwargs):
+        ...         return (trial.hyperparameters.get("x") - 3) ** 2
+        >>> space = keras_tuner.HyperParameters()
+        >>> middle = space.Float("x", -10, 10)
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tuner = Quadratic(hyperparameters=space, directory=folder)
+        ...     tuner.search(verbose=0)
+        >>> round(tuner.get_best_hyperparameters()[0].get("x"), 1)
+        3.0
+    """
+
+    def __init__(
+        self,
+        hypermodel=None,
+        objective=None,
+        max_trials=100,
+        population_size=None,
+        sigma0=0.3,
+        initial=None,
+        hold=None,
+        seed=0,
+        overflow=False,
+        restarts=None,
+        lease_seconds=600.0,
+        hyperparameters=None,
+        tune_new_entries=True,
+        allow_new_entries=True,
+        max_retries_per_trial=0,
+        max_consecutive_failed_trials=None,
+        **kwargs,
+    ):
+        oracle = CMAESOracle(
+            objective=objective,
+            max_trials=max_trials,
+            population_size=population_size,
+            sigma0=sigma0,
+            initial=initial,
+            hold=hold,
+            seed=seed,
+            overflow=overflow,
+            restarts=restarts,
+            lease_seconds=lease_seconds,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        role = roles.role()
+        oracle.keeps_workers = role == "chief"
+        if role == "worker":
+            kwargs["overwrite"] = False  # the folder is the chief's
+        super().__init__(oracle=oracle, hypermodel=hypermodel, **kwargs)
+        if role == "worker":
+            multi_worker = self.oracle.multi_worker, self.oracle.should_report
+            self.oracle = service.SearchClient(oracle)
+            self.oracle.multi_worker, self.oracle.should_report = multi_worker
+        else:
+            if oracle.is_stored() and not oracle.trials:
+                oracle.reload()  # another role's, or killed before it had a tuner file
+            oracle.check_space()
+        self._role = role
+        self._signs_every = lease_seconds / 10
+        self._last_sign = time.monotonic()
+
+    def search(self, *fit_args, **fit_kwargs):
+        """Runs the search, or this process' part in it, as `keras_tuner.Tuner.search`.
+
+        Args:
+            *fit_args: As there.
+            **fit_kwargs: As there.
+
+        Raises:
+            RuntimeError: No trial has succeeded, or too many in a row have failed.
+        """
+        if self._role == "worker":
+            super().search(*fit_args, **fit_kwargs)
+            return
+        try:
+            self.oracle.begin()
+            self.save()
+            if self._role == "chief":
+                self.oracle.verbose = fit_kwargs.get("verbose", "auto")
+                service.serve(self.oracle)
+            else:
+                super().search(*fit_args, **fit_kwargs)
+            self._check_any_success()
+        finally:
+            self.oracle.close()
+
+    def _check_any_success(self):
+        trials = self.oracle.trials.values()
+        if trials and all(trial.status != TrialStatus.COMPLETED for trial in trials):
+            messages = [trial.message for trial in trials if trial.message]
+            last = messages[-1].strip().splitlines()[-1] if messages else "no message"
+            raise RuntimeError(
+                f"CMAES: none of {len(trials)} trials has succeeded, so that there is "
+                f"no best one. The last failed with: {last}. Mend what fails, such as "
+                "the name of the objective, and begin anew with `overwrite=True`."
+            )
+
+    def save(self):
+        """Saves what is not yet on disk, as `keras_tuner.Tuner.save`."""
+        if not self._is_worker():
+            self.oracle.save()
+        state = self.get_state()
+        if stored_oracle.read(self._get_tuner_fname()) != state:
+            stored_oracle.write(self._get_tuner_fname(), state)
+
+    def reload(self):
+        """Reads what was saved, as `keras_tuner.Tuner.reload`."""
+        if not self._is_worker():
+            self.oracle.reload()
+        state = stored_oracle.read(self._get_tuner_fname())
+        if state is not None:
+            self.set_state(state)
+
+    def keep_alive(self, trial):
+        """A worker's sign of life, so that its trial is not handed to another.
+
+        Args:
+            trial: The trial that is under way.
+        """
+        now = time.monotonic()
+        if self._role == "worker" and now - self._last_sign > self._signs_every:
+            self._last_sign = now
+            self.oracle.keep_alive(trial)
+
+    def on_batch_end(self, trial, model, batch, logs=None):
+        """Called at the end of a batch, as in `keras_tuner.Tuner`."""
+        super().on_batch_end(trial, model, batch, logs)
+        self.keep_alive(trial)
