@@ -310,7 +310,7 @@ def main(argv=None):
     parser.add_argument("--searches", type=int, default=3, help="shared, each fault")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
-    PROCESSES.set_forkserver_preload(["tfrobustloss.search.tuner"])
+    PROCESSES.set_forkserver_preload(["tfrobustloss.search.tuner.tuner"])
     kills, searches = (3, 1) if options.smoke else (options.kills, options.searches)
     trials, begin = 60 if options.smoke else 96, time.perf_counter()
     root = pathlib.Path(tempfile.mkdtemp(prefix="search_faults-"))

@@ -12,81 +12,47 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tfrobustloss"
 
-EVERYTHING = {"*"}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
+ALL = {"*"}
 
-# part -> (parts of the package it may import, third-party packages it may import).
-# A part is a file or a folder of the package; longer paths override shorter ones.
-ALLOWED = {
-    "_limits": (set(), {"keras", "numpy"}),
-    "_powers": ({"_limits"}, {"keras"}),
-    "_tempered": ({"_limits", "_powers"}, {"keras", "numpy"}),
-    "_backend": (set(), {"keras", "numpy", *FRAMEWORKS}),
-    "_environment": (EVERYTHING, {"keras", "numpy"}),
-    "_files": ({"_limits"}, set()),
-    "_outputs": (set(), {"keras"}),
-    "_settings": (set(), set()),
-    "_specs": ({"losses", "data.noise", "_limits"}, {"numpy"}),
-    "losses": ({"_limits", "_powers", "_tempered"}, {"keras", "numpy"}),
-    "layers": ({"_limits", "_powers", "_tempered"}, {"keras", "numpy"}),
-    "data": ({"_limits"}, {"numpy"}),
-    "data.augment": ({"_limits"}, {"keras", "numpy"}),
-    "data.datasets": ({"_limits"}, {"numpy", "tensorflow", "tensorflow_datasets"}),
-    "data.pipelines": ({"_limits"}, {"numpy", "keras", "tensorflow"}),
-    "data._pipeline_augment": ({"_limits"}, {"keras", "tensorflow"}),
-    "data._pipeline_labels": ({"_limits"}, {"numpy", "tensorflow"}),
-    "data._pipeline_sources": ({"_limits"}, {"numpy", "tensorflow"}),
-    "data._pipeline_devices": ({"_limits"}, {"tensorflow"}),
-    "data._tensor_noise": (set(), {"tensorflow"}),
-    "data._image_files": (set(), {"numpy", "tensorflow"}),
-    "architectures": ({"layers", "_limits"}, {"keras", "numpy"}),
-    "training": (
-        {"losses", "data.noise", "_limits", "_backend"},
-        {"keras", "numpy"},
+# part -> (parts that it may import, third-party packages that it may import).
+# A part is a folder or a file directly in the package.
+PARTS = {
+    "_core": (set(), {"keras", "numpy", *FRAMEWORKS}),
+    "losses": ({"_core"}, {"keras", "numpy"}),
+    "layers": ({"losses", "_core"}, {"keras", "numpy"}),
+    "architectures": ({"_core"}, {"keras", "numpy"}),
+    "data": (
+        {"_core"},
+        {"keras", "numpy", "sklearn", "tensorflow", "tensorflow_datasets"},
     ),
-    "search": (
-        {"losses", "layers", "_limits", "_outputs", "_backend", "_files"},
+    "training": ({"losses", "data", "_core"}, {"keras", "numpy"}),
+    "presets": ({"losses", "_core"}, set()),
+    "serving": ({"losses", "layers", "_core"}, {"keras", "numpy", "tensorflow"}),
+    "plots": ({"losses", "_core"}, {"keras", "numpy", "matplotlib"}),
+    "experiments": (
+        {"losses", "layers", "data", "architectures", "training", "presets", "_core"},
         {"keras", "numpy", *FRAMEWORKS},
     ),
-    "search._programs_tensorflow": (
-        {"search", "_limits"},
-        {"keras", "numpy", "tensorflow"},
+    "search": (
+        {"experiments", "losses", "presets", "_core"},
+        {"keras", "numpy", "cma", "keras_tuner", "grpc"},
     ),
-    "search._programs_jax": ({"search", "_limits"}, {"keras", "numpy", "jax"}),
-    "search.cma": ({"_limits"}, {"numpy", "cma"}),
-    "search._project": ({"_limits", "_files"}, {"keras_tuner"}),
-    "search._workers": ({"search"}, {"keras_tuner"}),
-    "search._service": ({"search"}, {"keras_tuner", "grpc"}),
-    "search._shared": ({"search", "_limits"}, {"keras_tuner"}),
-    "search._space": ({"_limits"}, {"keras_tuner"}),
-    "search.oracle": ({"_limits", "_files"}, {"numpy", "keras", "keras_tuner"}),
-    "search.tuner": ({"losses", "_limits"}, {"numpy", "keras", "keras_tuner"}),
-    "search._task_data": ({"data", "_limits"}, {"keras", "numpy"}),
-    "search._tasks": (
-        {"data", "architectures", "_specs", "_limits"},
-        {"keras", "numpy"},
-    ),
-    "search._forms": ({"losses", "presets", "_limits"}, {"numpy"}),
-    "search._provenance": ({"_environment", "_files", "_limits", "presets"}, set()),
-    "presets": ({"losses", "_limits"}, set()),
-    "serving": (
-        {"layers", "_tempered", "_outputs", "_files", "_limits"},
-        {"keras", "numpy", "tensorflow"},
-    ),
-    "serving._c_loader": (set(), set()),  # runs where nothing can be imported
-    "testing": ({"_limits", "_backend"}, {"keras", "numpy"}),
-    "testing._oracles": (set(), {"numpy", "keras_tuner"}),
-    "plots": (EVERYTHING, {"keras", "numpy", "matplotlib"}),
-    "comparison": (EVERYTHING, {"keras", "numpy"}),
-    "cross_validation": ({"architectures", "data", "_limits"}, {"keras", "numpy"}),
-    "cli": (EVERYTHING, {"rich", "keras", "numpy"}),
+    "testing": ({"_core"}, {"keras", "numpy", "keras_tuner"}),
+    "cli": (ALL, {"rich", "keras", "numpy"}),
     "__main__": ({"cli"}, set()),
     "": ({"losses", "layers"}, set()),  # tfrobustloss/__init__.py
 }
+# what only one place may import: a library, or names that it does not promise to keep
+ONLY = {
+    "cma": {"search.cmaes"},
+    "keras_tuner": {"search.tuner", "testing.oracle_checks"},
+    "grpc": {"search.tuner"},
+    "keras.src": {"_core.backend"},
+}
 # imported inside functions only, so that they are needed only where they are used
 LAZY = {"matplotlib", "sklearn", "tensorflow", "tensorflow_datasets", "jax", "torch"}
-# never below these
-TOP = ["plots", "comparison", "cli", "__main__"]
+OPEN = "_core"  # each of its modules is its own face
 
 
 def modules():
@@ -131,53 +97,78 @@ def own_module(name):
     return rest
 
 
-def rule_of(module):
-    """The longest entry of the table that covers a module."""
-    part = module
-    while part not in ALLOWED and part:
-        part = part.rpartition(".")[0]
-    return part
+def part_of(module):
+    return module.split(".")[0]
 
 
-def covers(part, module):
-    return module == part or module.startswith(part + ".")
+def folder_of(module):
+    """The folder that a module lies in; a folder is its own `__init__`."""
+    return module if is_folder(module) else module.rpartition(".")[0]
 
 
-def test_every_module_has_a_rule():
-    without = [name for name in MODULES if name and rule_of(name) == ""]
-    assert not without, f"add {without} to the table of this test"
+def is_folder(module):
+    return (PACKAGE / module.replace(".", "/")).is_dir()
+
+
+def face(folder):
+    """The names that a folder's `__init__` offers: imported, defined or lazy."""
+    tree = MODULES[folder]
+    names = {name.rpartition(".")[2] for name, _ in imported(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):  # of lazy names to modules
+            names |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        elif isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_every_part_has_a_rule():
+    assert {part_of(name) for name in MODULES} == set(PARTS)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_direction(module):
-    part = rule_of(module)
-    ours, others = ALLOWED[part]
-    top = part.split(".")[0]
+    ours, others = PARTS[part_of(module)]
     for name, _ in imported(MODULES[module]):
         target = own_module(name)
         if target is None:
             package = name.split(".")[0]
             known = package in sys.stdlib_module_names or package in others
-            assert known or (package == "sklearn" and part.startswith("data")), (
-                f"{module} may not import {package}"
-            )
-            continue
-        if target == "":
-            # the package itself: its version, or a name of another part
-            assert ours == EVERYTHING, f"{module} may not import {name}"
-            continue
-        allowed = ours == EVERYTHING or any(covers(own, target) for own in ours)
-        assert allowed or covers(top, target), f"{module} may not import {target}"
+            assert known, f"{module} may not import {package}"
+        elif target == "":
+            # its version
+            assert module in ("_core.provenance", ""), f"{module} imports {name}"
+        elif part_of(target) != part_of(module):
+            allowed = ours == ALL or part_of(target) in ours
+            assert allowed, f"{module} may not import {target}"
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_nothing_below_imports_the_top(module):
-    rank = {name: position for position, name in enumerate(TOP)}
-    own = rank.get(module.split(".")[0], -1)
+def test_other_folders_are_imported_by_their_face(module):
+    home = folder_of(module)
     for name, _ in imported(MODULES[module]):
         target = own_module(name)
-        if target:
-            assert rank.get(target.split(".")[0], -1) <= own, f"{module} imports {name}"
+        if not target or part_of(target) == OPEN:
+            continue
+        folder = folder_of(target)
+        own = home == folder or home.startswith(f"{folder}.") or folder == ""
+        if own or module == folder:
+            continue
+        if is_folder(target) and name == f"{PACKAGE.name}.{target}":
+            continue  # the folder itself
+        place, _, imported_name = name.removeprefix(f"{PACKAGE.name}.").rpartition(".")
+        assert place == folder, f"{module} imports {name}, behind a face"
+        assert imported_name in face(folder), f"the face of {folder} lacks {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_some_packages_have_one_importer(module):
+    for name, _ in imported(MODULES[module]):
+        for package, homes in ONLY.items():
+            if f"{name}.".startswith(f"{package}."):
+                assert any(f"{module}.".startswith(f"{home}.") for home in homes), (
+                    f"{module} may not import {name}: only {homes} may"
+                )
 
 
 def test_no_circles():
@@ -217,15 +208,15 @@ def test_heavy_packages_are_imported_where_they_are_used(module):
 def test_the_scan_sees_what_it_should():
     tree = ast.parse(
         "import tensorflow as tf\n"
-        "from tfrobustloss.losses._base import FunctionLoss\n"
+        "from tfrobustloss.losses.base import FunctionLoss\n"
         "def f():\n    import matplotlib.pyplot as plt\n"
     )
     assert list(imported(tree)) == [
         ("tensorflow", True),
-        ("tfrobustloss.losses._base.FunctionLoss", True),
+        ("tfrobustloss.losses.base.FunctionLoss", True),
         ("matplotlib.pyplot", False),
     ]
-    assert own_module("tfrobustloss.losses._base.FunctionLoss") == "losses._base"
+    assert own_module("tfrobustloss.losses.base.FunctionLoss") == "losses.base"
     assert own_module("tfrobustloss.losses.adma") == "losses.adma"
     assert own_module("keras.ops") is None
 

@@ -2,8 +2,8 @@
 
 import keras
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import current_value, is_variable
+from tfrobustloss._core.validation import check
 from tfrobustloss.losses import BiTemperedLogistic, tempered_softmax
 
 _LIMITS = {"temperature": BiTemperedLogistic.limits["t2"]}
@@ -30,7 +30,7 @@ class TemperedSoftmax(keras.layers.Layer):
     """
 
     def __init__(self, temperature, **layer_options):
-        validation.check(type(self).__name__, _LIMITS, temperature=temperature)
+        check(type(self).__name__, _LIMITS, temperature=temperature)
         super().__init__(**layer_options)
         self.temperature = temperature
         self.supports_masking = True

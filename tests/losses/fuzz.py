@@ -16,8 +16,8 @@ from keras import ops
 from tests.losses.bounds import bounds, steepness
 from tests.losses.rows import ROWS, row
 from tfrobustloss import losses
-from tfrobustloss._core import validation
 from tfrobustloss._core.backend import double_precision, value_and_gradient
+from tfrobustloss._core.validation import check
 
 ROWS_A_CASE = 6
 IGNORED = [0, 3]  # the rows that get the label of `ignore_class`
@@ -271,4 +271,4 @@ def in_range(row, case):
     """Whether the parameters of a case that was written by hand are allowed."""
     limits = getattr(row.loss_class, "limits", {})
     given = {k: v for k, v in case["parameters"].items() if v is not None}
-    validation.check(row.loss_class.__name__, limits, **given)
+    check(row.loss_class.__name__, limits, **given)

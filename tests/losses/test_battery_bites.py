@@ -6,8 +6,9 @@ import pytest
 from keras import ops
 
 from tfrobustloss import losses, testing
-from tfrobustloss._core import backend, validation
+from tfrobustloss._core import backend
 from tfrobustloss._core.tensors import current_value, visible
+from tfrobustloss._core.validation import Range
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.testing import LossCheckError, LossTraits
 
@@ -289,7 +290,7 @@ class Declared(FunctionLoss):
     """A loss of our own kind without a flaw; the following differ in one thing."""
 
     function = staticmethod(steep_error)
-    limits = {"steepness": validation.Range(0, 5, open_low=True)}
+    limits = {"steepness": Range(0, 5, open_low=True)}
 
     def __init__(self, steepness=1.0, from_logits=False, ignore_class=None, **options):
         parameters = {"steepness": steepness, "from_logits": from_logits}

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.losses.other_tasks.task_rows import TASK_ROWS
 from tests.losses.rows import ROWS
-from tests.losses.task_rows import TASK_ROWS
 from tfrobustloss import losses
 
 # the first row of each class

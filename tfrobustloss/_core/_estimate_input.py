@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.labels import class_ids, plain_array
+from tfrobustloss._core.validation import ParameterError
 
 _ROW_TOLERANCE = 1e-3  # softmax in half precision and 100 classes is inside
 _PASS_IDS = "Soft labels give class ids by `.argmax(axis=-1)`."
@@ -29,25 +29,23 @@ def check_labels(owner, labels, num_classes=None):
     """
     labels = plain_array(owner, "labels", labels)
     if labels.size == 0:
-        raise ValueError(validation.error(owner, "labels", "at least one label", []))
+        raise ParameterError(owner, "labels", [], "at least one label")
     if labels.ndim == 2 and labels.shape[1] > 1:
         width = labels.shape[1]
         constraint = "(examples,), (examples, 1) or one-hot rows of all classes"
         if num_classes not in (None, width):
             shape = labels.shape
-            raise ValueError(validation.error(owner, "labels.shape", constraint, shape))
+            raise ParameterError(owner, "labels.shape", shape, constraint)
         hot = np.isin(labels, (0, 1)).all(axis=1) & (labels.sum(axis=1) == 1)
         for row in np.flatnonzero(~hot)[:1]:
             constraint = "a class id or a one-hot row"
             name, value = f"labels[{row}]", labels[row].tolist()
-            raise ValueError(
-                validation.error(owner, name, constraint, value, _PASS_IDS)
-            )
+            raise ParameterError(owner, name, value, constraint, _PASS_IDS)
         return labels.argmax(axis=1), width
     if labels.ndim != 1 and labels.shape[1:] != (1,):
         constraint = "(examples,), (examples, 1) or one-hot rows of all classes"
         shape = labels.shape
-        raise ValueError(validation.error(owner, "labels.shape", constraint, shape))
+        raise ParameterError(owner, "labels.shape", shape, constraint)
     ids = class_ids(owner, "labels", labels.reshape(-1), num_classes).astype(np.int64)
     return ids, int(num_classes or max(2, ids.max() + 1))
 
@@ -72,28 +70,24 @@ def check_both(owner, labels, probabilities):
     values = plain_array(owner, name, probabilities)
     if values.dtype.kind not in "fiu":
         dtype = str(values.dtype)
-        raise ValueError(validation.error(owner, f"{name}.dtype", "numeric", dtype))
+        raise ParameterError(owner, f"{name}.dtype", dtype, "numeric")
     if values.ndim != 2 or values.shape[1] < 2:
         constraint, shape = "(examples, classes), 2 classes or more", values.shape
         hint = "Two classes by one probability `p` are `stack([1 - p, p], axis=-1)`."
-        raise ValueError(
-            validation.error(owner, f"{name}.shape", constraint, shape, hint)
-        )
+        raise ParameterError(owner, f"{name}.shape", shape, constraint, hint)
     values = values.astype(np.float64)
     bad = ~((values >= 0) & (values <= 1 + _ROW_TOLERANCE))  # NaN is neither
     for row, column in np.argwhere(bad)[:1]:
         place, value = f"{name}[{row}, {column}]", float(values[row, column])
         hint = _PASS_PROBABILITIES
-        raise ValueError(validation.error(owner, place, "in [0, 1]", value, hint))
+        raise ParameterError(owner, place, value, "in [0, 1]", hint)
     sums = values.sum(axis=1, keepdims=True)
     for row in np.flatnonzero(np.abs(sums[:, 0] - 1) > _ROW_TOLERANCE)[:1]:
         place, value = f"{name}[{row}].sum()", float(sums[row, 0])
         hint = _PASS_PROBABILITIES
-        raise ValueError(validation.error(owner, place, "1", value, hint))
+        raise ParameterError(owner, place, value, "1", hint)
     labels, _ = check_labels(owner, labels, values.shape[1])
     if len(labels) != len(values):
         constraint = f"{len(labels)}, the number of labels"
-        raise ValueError(
-            validation.error(owner, f"len({name})", constraint, len(values))
-        )
+        raise ParameterError(owner, f"len({name})", len(values), constraint)
     return labels, values / sums

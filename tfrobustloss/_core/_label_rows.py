@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import visible
+from tfrobustloss._core.validation import ParameterError, Range
 
 _NO_NUMBERS = "SUOMm"  # numpy's kinds: texts, objects, dates
 _SLACK = 0.02  # what rounding to bfloat16 leaves of a sum of 1
@@ -31,20 +31,20 @@ def label_rows(owner, labels, num_classes, num_images):
     """
     if labels is None:
         hint = "It mixes labels with images: call the recipe with both."
-        raise ValueError(validation.error(owner, "labels", "given", labels, hint))
+        raise ParameterError(owner, "labels", labels, "given", hint)
     seen = visible(labels)
     if seen is not None and seen.dtype.kind in _NO_NUMBERS:
         constraint, dtype = "numeric: class ids or rows", str(seen.dtype)
-        raise ValueError(validation.error(owner, "labels.dtype", constraint, dtype))
+        raise ParameterError(owner, "labels.dtype", dtype, constraint)
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     are_rows = shape[1:] == (num_classes,)
     if not are_rows and shape[1:] not in ((), (1,)) or not shape:
         constraint = f"(batch,), (batch, 1) or (batch, {num_classes})"
-        raise ValueError(validation.error(owner, "labels.shape", constraint, shape))
+        raise ParameterError(owner, "labels.shape", shape, constraint)
     if None not in (num_images, shape[0]) and num_images != shape[0]:
         constraint = f"{num_images}, one an image"
-        raise ValueError(validation.error(owner, "len(labels)", constraint, shape[0]))
+        raise ParameterError(owner, "len(labels)", shape[0], constraint)
     if are_rows:
         _check_rows(owner, seen)
         return ops.cast(labels, "float32")
@@ -60,10 +60,10 @@ def _check_ids(owner, ids, num_classes):
     ids = ids.reshape(-1)
     bad = ~((ids >= 0) & (ids < num_classes) & (ids == np.floor(ids)))
     for index in np.flatnonzero(bad)[:1]:
-        limit = validation.Range(0, num_classes - 1, integer=True)
+        limit = Range(0, num_classes - 1, integer=True)
         hint = "Number the classes from 0."
         place, value = f"labels[{index}]", ids[index].item()
-        raise ValueError(validation.error(owner, place, limit, value, hint))
+        raise ParameterError(owner, place, value, limit, hint)
 
 
 def _check_rows(owner, rows):
@@ -76,4 +76,4 @@ def _check_rows(owner, rows):
     for index in np.flatnonzero(bad)[:1]:
         constraint = "0 or more a class and 1 in total, or zeros"
         place, value = f"labels[{index}]", rows[index][:5].tolist()
-        raise ValueError(validation.error(owner, place, constraint, value))
+        raise ParameterError(owner, place, value, constraint)

@@ -2,7 +2,8 @@
 
 import keras
 
-from tfrobustloss._core import models, validation
+from tfrobustloss._core import models
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 
 _NAME = "architecture"
 
@@ -24,18 +25,18 @@ def check(owner, model, num_classes=None):
     """
     if not isinstance(model, keras.Model):
         constraint = "a `keras.Model` or a function that returns one"
-        raise TypeError(validation.error(owner, _NAME, constraint, model))
+        raise ParameterTypeError(owner, _NAME, model, constraint)
     if not model.built:
         constraint, hint = "built", "Give it a `keras.Input`, or call it once."
-        raise ValueError(validation.error(owner, _NAME, constraint, model.name, hint))
+        raise ParameterError(owner, _NAME, model.name, constraint, hint)
     shape = getattr(model, "output_shape", None)
     count = shape[-1] if isinstance(shape, tuple) and len(shape) == 2 else None
     if not isinstance(count, int) or count not in (num_classes, num_classes or count):
         wanted = num_classes or "a number for each class"
         constraint = f"a model whose output has the shape (batch, {wanted})"
-        raise ValueError(validation.error(owner, _NAME, constraint, shape))
+        raise ParameterError(owner, _NAME, shape, constraint)
     if models.are_probabilities(model):
         constraint, hint = "a model that ends in logits", "Leave out its activation."
         text = f"{model.name}, which ends in probabilities"
-        raise ValueError(validation.error(owner, _NAME, constraint, text, hint))
+        raise ParameterError(owner, _NAME, text, constraint, hint)
     return count

@@ -6,6 +6,21 @@ from unittest import mock
 import keras
 from keras import ops
 
+# Keras has no public name for the mask that layers hang on their outputs.
+from keras.src.backend import get_keras_mask, set_keras_mask
+
+__all__ = [
+    "compiled",
+    "devices",
+    "double_precision",
+    "get_keras_mask",
+    "graphs_built",
+    "set_keras_mask",
+    "slope",
+    "value_and_gradient",
+    "with_gradient",
+]
+
 
 def value_and_gradient(function, *tensors):
     """Value of `function(*tensors)` and the gradients of its sum, as numpy arrays.

@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 
 def check_writable(owner, name, path):
@@ -22,18 +22,16 @@ def check_writable(owner, name, path):
     folder = os.path.dirname(target)
     if not path or (os.path.exists(target) and not os.path.isfile(target)):
         constraint = "the path of a file"
-        raise ValueError(validation.error(owner, name, constraint, path))
+        raise ParameterError(owner, name, path, constraint)
     if not os.path.isdir(folder):
         constraint, hint = "in a folder that exists", f"Make it: mkdir -p {folder}"
-        raise ValueError(validation.error(owner, name, constraint, path, hint))
+        raise ParameterError(owner, name, path, constraint, hint)
     try:
         with _unfinished(target):
             pass
     except OSError as error:
         constraint, hint = "a file that can be written", f"{error.strerror}."
-        raise ValueError(
-            validation.error(owner, name, constraint, path, hint)
-        ) from None
+        raise ParameterError(owner, name, path, constraint, hint) from None
 
 
 def write(path, content):

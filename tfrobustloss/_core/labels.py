@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, Range
 
 _PASS_IDS = "Pass class ids; one-hot or soft labels give them by `.argmax(axis=-1)`."
 _CAST = 'Pass class ids; whole numbers become such by `.astype("int64")`.'
@@ -29,8 +29,7 @@ def plain_array(owner, name, values):
     except ValueError:
         lengths = [len(row) if hasattr(row, "__len__") else 0 for row in values][:5]
         constraint = "one number for all rows"
-        text = validation.error(owner, f"len({name}[i])", constraint, lengths)
-        raise ValueError(text) from None
+        raise ParameterError(owner, f"len({name}[i])", lengths, constraint) from None
 
 
 def integers(owner, name, values, low, high=np.inf, hint=""):
@@ -54,13 +53,12 @@ def integers(owner, name, values, low, high=np.inf, hint=""):
     if values.dtype.kind not in "iu":
         dtype = str(values.dtype)
         constraint = "an integer type"
-        text = validation.error(owner, f"{name}.dtype", constraint, dtype, hint)
-        raise ValueError(text)
+        raise ParameterError(owner, f"{name}.dtype", dtype, constraint, hint)
     for position in np.argwhere((values < low) | (values > high))[:1].tolist():
         place = f"{name}{position}" if position else name
         value = int(values[tuple(position)])
-        limit = validation.Range(low, high, integer=True)
-        raise ValueError(validation.error(owner, place, limit, value))
+        limit = Range(low, high, integer=True)
+        raise ParameterError(owner, place, value, limit)
     return values
 
 
@@ -85,8 +83,7 @@ def class_ids(owner, name, labels, num_classes=None):
         rows = labels.reshape(-1, width)
         if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
             constraint, row = "a class id, not a one-hot row", rows[0].tolist()
-            text = validation.error(owner, f"{name}[0]", constraint, row, _PASS_IDS)
-            raise ValueError(text)
+            raise ParameterError(owner, f"{name}[0]", row, constraint, _PASS_IDS)
     high = np.inf if num_classes is None else num_classes - 1
     return integers(owner, name, labels, 0, high, _way_to_ids(labels, width))
 
@@ -96,8 +93,7 @@ def check_holds(owner, name, labels, num_classes):
     if np.iinfo(labels.dtype).max < num_classes - 1:
         constraint = f"a type that can hold class {num_classes - 1}"
         dtype, hint = str(labels.dtype), f'Cast them: {name}.astype("int64").'
-        error = validation.error(owner, f"{name}.dtype", constraint, dtype, hint)
-        raise ValueError(error)
+        raise ParameterError(owner, f"{name}.dtype", dtype, constraint, hint)
 
 
 def _way_to_ids(labels, width):
@@ -128,18 +124,18 @@ def stochastic_matrix(owner, name, matrix):
     matrix = plain_array(owner, name, matrix)
     if matrix.dtype.kind not in "fiu":
         dtype = str(matrix.dtype)
-        raise ValueError(validation.error(owner, f"{name}.dtype", "numeric", dtype))
+        raise ParameterError(owner, f"{name}.dtype", dtype, "numeric")
     if matrix.ndim != 2 or len(matrix) != matrix.shape[1] or len(matrix) < 2:
         constraint = "(classes, classes) with at least 2 classes"
         shape = matrix.shape
-        raise ValueError(validation.error(owner, f"{name}.shape", constraint, shape))
+        raise ParameterError(owner, f"{name}.shape", shape, constraint)
     matrix = matrix.astype(np.float64)
     for row, column in np.argwhere(~((matrix >= 0) & np.isfinite(matrix)))[:1]:
         place, value = f"{name}[{row}, {column}]", float(matrix[row, column])
-        raise ValueError(validation.error(owner, place, "in [0, 1]", value))
+        raise ParameterError(owner, place, value, "in [0, 1]")
     sums = matrix.sum(axis=1)
     for row in np.flatnonzero(np.abs(sums - 1) > _ROW_TOLERANCE)[:1]:
         hint = "A row holds the probabilities of the noisy labels of one clean class."
         place, value = f"{name}[{row}].sum()", float(sums[row])
-        raise ValueError(validation.error(owner, place, "1", value, hint))
+        raise ParameterError(owner, place, value, "1", hint)
     return matrix

@@ -8,18 +8,20 @@ def lazy_names(package, homes):
 
     Args:
         package: Name of the package, its `__name__`.
-        homes: Dict of public names to the modules that define them, relative to the
-            package; a name that is its own module's stands for the module.
+        homes: Dict of public names to the modules that define them: `".module"`
+            inside the package, `"package.module"` outside. A name that ends its
+            module's own stands for the module.
 
     Returns:
         Tuple of the three.
     """
-    names = sorted(homes)
 
     def get(name):
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{homes[name]}")
-        return module if homes[name].split(".")[-1] == name else getattr(module, name)
+        module = importlib.import_module(homes[name], package)
+        is_module = homes[name].rpartition(".")[2] == name
+        return module if is_module else getattr(module, name)
 
+    names = sorted(homes)
     return get, lambda: names, names

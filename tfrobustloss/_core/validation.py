@@ -76,26 +76,57 @@ def check(owner, limits, **parameters):
         if value is None and limit.optional:
             continue
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(error(owner, name, "a number", value, limit.hint))
+            raise ParameterTypeError(owner, name, value, "a number", limit.hint)
         if not limit.contains(value):
-            raise ValueError(error(owner, name, limit, value, limit.hint))
+            raise ParameterError(owner, name, value, limit, limit.hint)
 
 
 def check_choice(owner, name, value, choices):
     """Raises a ValueError if a parameter is none of the few values that it may be."""
     if not isinstance(value, str) or value not in choices:
         constraint = f"one of {', '.join(map(repr, choices))}"
-        raise ValueError(error(owner, name, constraint, value))
+        raise ParameterError(owner, name, value, constraint)
 
 
 def check_flag(owner, name, value):
     """Raises a TypeError if a parameter that switches something is no bool."""
     if not isinstance(value, bool | np.bool_):
         hint = "A text such as 'no' would count as True."
-        raise TypeError(error(owner, name, "True or False", value, hint))
+        raise ParameterTypeError(owner, name, value, "True or False", hint)
 
 
-def error(owner, name, constraint, value, hint=""):
-    """The text of a parameter error: who, what, what came, and the way out."""
-    text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."
-    return f"{text} {hint}".rstrip()
+class _Described:
+    """The parts of a parameter error, and their wording."""
+
+    def __init__(self, owner, name, value, constraint, hint=""):
+        self.owner, self.name, self.value = owner, name, value
+        self.constraint, self.hint = str(constraint), hint
+        text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."
+        super().__init__(f"{text} {hint}".rstrip())
+
+    def __reduce__(self):
+        parts = (self.owner, self.name, self.value, self.constraint, self.hint)
+        return type(self), parts
+
+
+class ParameterError(_Described, ValueError):
+    """A parameter whose value is not allowed.
+
+    Args:
+        owner: Name of the class or function that took the parameter.
+        name: Name of the parameter.
+        value: What was received.
+        constraint: What the value must be, to follow "must be": a text or a `Range`.
+        hint: Sentence that says what to do, when that is not obvious.
+
+    Attributes:
+        owner: As given.
+        name: As given.
+        value: As given.
+        constraint: As text.
+        hint: As given.
+    """
+
+
+class ParameterTypeError(_Described, TypeError):
+    """A parameter of the wrong kind; arguments and attributes of `ParameterError`."""

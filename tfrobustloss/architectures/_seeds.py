@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 
 _LIMITS = {
-    "num_classes": validation.Range(low=2, integer=True),
-    "seed": validation.Range(low=0, integer=True, optional=True),
+    "num_classes": Range(low=2, integer=True),
+    "seed": Range(low=0, integer=True, optional=True),
 }
 
 
@@ -27,7 +27,7 @@ def initializers(owner, num_layers, num_classes, seed):
     Raises:
         ValueError: `num_classes` is below 2 or `seed` is negative.
     """
-    validation.check(owner, _LIMITS, num_classes=num_classes, seed=seed)
+    check(owner, _LIMITS, num_classes=num_classes, seed=seed)
     if seed is None:
         return [keras.initializers.GlorotUniform() for _ in range(num_layers)]
     states = np.random.SeedSequence(seed).generate_state(num_layers)

@@ -6,9 +6,9 @@ it runs; Keras itself is there before, as `import tfrobustloss` registers the lo
 """
 
 import argparse
-import re
 import sys
 
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.cli import compare, estimate, export, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
@@ -63,13 +63,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _fail(command, error):
-    text = " ".join(str(error).split())
-    found = re.match(r"(\w+): `(\w+)`", text)
-    if found and (option := _OPTIONS.get(".".join(found.groups()))):
-        name = found[2]
-        text = text.replace(f"`{name}`", f"`{option}`")
-        text = text.replace(f" {name}=", f" {option}=")
-    # an error that names the function it is from would puzzle here
-    text = re.sub(rf"^({command}: |[\w.]+: (?=`))", "", text)
+    """Prints an error as one line, with the option's name for the argument's."""
+    text = str(error)
+    if isinstance(error, ParameterError | ParameterTypeError):
+        # the name of the function that refused the value would puzzle here
+        name = _OPTIONS.get(f"{error.owner}.{error.name}", error.name)
+        parts = (error.value, error.constraint, error.hint)
+        text = str(type(error)(command, name, *parts))
+    text = " ".join(text.split()).removeprefix(f"{command}: ")
     print(f"tfrobustloss {command}: error: {text}", file=sys.stderr)
     return _WRONG_USE

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from tfrobustloss import data
-from tfrobustloss._core import validation
-from tfrobustloss.experiments.specs import noise_matrix
+from tfrobustloss._core.validation import ParameterError, Range, check
+from tfrobustloss.experiments import noise_matrix
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,13 +52,11 @@ def read(arguments):
             path = getattr(arguments, name)
             if path is not None:
                 hint = "Say which labels by --labels FILE.npy."
-                raise ValueError(
-                    validation.error("estimate", name, "given with labels", path, hint)
-                )
+                raise ParameterError("estimate", name, path, "given with labels", hint)
         return _dataset(arguments)
     if (probabilities is None) == (features is None):
         constraint = "given with --probabilities or with --features, one of them"
-        raise ValueError(validation.error("estimate", "labels", constraint, labels))
+        raise ParameterError("estimate", "labels", labels, constraint)
     return Given(
         name=labels,
         labels=_array("labels", labels),
@@ -74,15 +72,14 @@ def _array(name, path):
         found = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         constraint = "a file that exists"
-        raise ValueError(validation.error("estimate", name, constraint, path)) from None
+        raise ParameterError("estimate", name, path, constraint) from None
     except (ValueError, EOFError, OSError) as error:
         constraint, reason = "an .npy file of numbers", str(error).split("\n")[0]
         hint = f"Write it by numpy.save. {reason}"
-        text = validation.error("estimate", name, constraint, path, hint)
-        raise ValueError(text) from None
+        raise ParameterError("estimate", name, path, constraint, hint) from None
     if not isinstance(found, np.ndarray):
         constraint, hint = "an .npy file", "An .npz file holds several arrays."
-        raise ValueError(validation.error("estimate", name, constraint, path, hint))
+        raise ParameterError("estimate", name, path, constraint, hint)
     return found
 
 
@@ -93,9 +90,9 @@ def _dataset(arguments):
     )
     chosen = slice(None)
     if arguments.train_size is not None:
-        limit = validation.Range(2, len(train.labels), integer=True)
+        limit = Range(2, len(train.labels), integer=True)
         size = arguments.train_size
-        validation.check("estimate", {"train_size": limit}, train_size=size)
+        check("estimate", {"train_size": limit}, train_size=size)
         shuffled = np.random.default_rng(0).permutation(len(train.labels))
         chosen = np.sort(shuffled[:size])
     clean = train.labels[chosen]

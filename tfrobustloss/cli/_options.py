@@ -33,7 +33,8 @@ def check_outputs(command, outputs, others=()):
         ImportError: There is a plot, and Matplotlib is not installed.
     """
     from tfrobustloss import plots
-    from tfrobustloss._core import files, validation
+    from tfrobustloss._core import files
+    from tfrobustloss._core.validation import ParameterError
 
     taken = {os.path.realpath(path): text for text, path in others if path is not None}
     for name, path in outputs.items():
@@ -43,6 +44,6 @@ def check_outputs(command, outputs, others=()):
         text = taken.setdefault(os.path.realpath(path), f"--{name}")
         if text != f"--{name}":
             constraint, hint = f"another file than {text}", "One would erase the other."
-            raise ValueError(validation.error(command, name, constraint, path, hint))
+            raise ParameterError(command, name, path, constraint, hint)
     if outputs.get("plot") is not None:
         plots.check_format(outputs["plot"])

@@ -3,7 +3,7 @@
 import dataclasses
 
 from tfrobustloss.cli import _options
-from tfrobustloss.experiments._settings import Settings
+from tfrobustloss.experiments import Settings
 
 _FIELDS = [field.name for field in dataclasses.fields(Settings)]
 

@@ -6,6 +6,8 @@ import os
 import shlex
 import warnings
 
+from tfrobustloss._core.validation import ParameterError
+
 
 def add_parser(commands):
     """Adds the subcommand and its options to the subparsers `commands`."""
@@ -53,7 +55,7 @@ def run(arguments):
     from tfrobustloss import serving
 
     if not os.path.isfile(arguments.model):
-        raise ValueError(_error("MODEL.keras", "a file", arguments.model))
+        raise ParameterError("export", "MODEL.keras", arguments.model, "a file")
     version = serving.export(
         _load(arguments.model),
         arguments.path,
@@ -84,8 +86,9 @@ def _load(path):
             reason = reason.partition(". ")[0].split("\n")[0].removesuffix(".")
             constraint = "a model of layers and losses that are known here"
             hint = f"{reason}. Import your own and call serving.export in Python."
-            error = _error("MODEL.keras", constraint, path, hint)
-            raise ValueError(error) from None
+            raise ParameterError(
+                "export", "MODEL.keras", path, constraint, hint
+            ) from None
 
 
 def _class_names(text):
@@ -108,14 +111,8 @@ def _rescaling(text):
         scale = 0.0
     if not scale or not math.isfinite(scale):
         constraint = "a finite number other than 0, such as 1/255"
-        raise ValueError(_error("scale", constraint, text))
+        raise ParameterError("export", "scale", text, constraint)
     return keras.layers.Rescaling(scale)
-
-
-def _error(name, constraint, value, hint=""):
-    from tfrobustloss._core import validation
-
-    return validation.error("export", name, constraint, value, hint)
 
 
 def _report(version):

@@ -121,9 +121,10 @@ def run(arguments):
 
 
 def _prepare(arguments, journal):
-    from tfrobustloss.search.taylor import search as taylor_search
+    from tfrobustloss.experiments import make_tasks
+    from tfrobustloss.search import TaylorLossSearch
 
-    tasks = taylor_search.make_tasks(
+    tasks = make_tasks(
         _list(arguments.dataset),
         _list(arguments.model),
         noise=arguments.noise,
@@ -131,7 +132,7 @@ def _prepare(arguments, journal):
         train_size=arguments.train_size,
         validation_size=arguments.validation_size,
     )
-    return taylor_search.TaylorLossSearch(
+    return TaylorLossSearch(
         tasks,
         generations=arguments.generations,
         form=arguments.form,
@@ -226,7 +227,7 @@ def _file(text):
 
 
 def _numbers(name, text):
-    from tfrobustloss._core import validation
+    from tfrobustloss._core.validation import ParameterError
 
     try:
         numbers = [float(part) for part in _list(text)]
@@ -234,5 +235,5 @@ def _numbers(name, text):
         numbers = []
     if not numbers:
         constraint = "a number, or several with commas between"
-        raise ValueError(validation.error("search", name, constraint, text))
+        raise ParameterError("search", name, text, constraint)
     return numbers

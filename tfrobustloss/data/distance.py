@@ -7,7 +7,7 @@ Sampled Functions", 2012), here for all lines at once.
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 _FAR = 1e30  # the squared distance to something that is not there
 _CHUNK = 1 << 21  # numbers that a pass holds at a time
@@ -71,9 +71,7 @@ def signed_distance_map(mask, spacing=1.0):
         shown = bad[:5].tolist() if is_number else str(mask.dtype)
         constraint = "an array of zeros and ones"
         hint = "Compare: `mask == 255`, or `ids == k` for the region of class k."
-        raise ValueError(
-            validation.error("signed_distance_map", "mask", constraint, shown, hint)
-        )
+        raise ParameterError("signed_distance_map", "mask", shown, constraint, hint)
     steps = _steps(mask, spacing)
     regions = mask.astype(bool)
     per_class = len(steps) < mask.ndim
@@ -99,9 +97,7 @@ def _steps(mask, spacing):
             "a number above 0, or one per axis of space: all axes of `mask`, of shape "
             f"{mask.shape}, or all but the last"
         )
-        raise ValueError(
-            validation.error("signed_distance_map", "spacing", constraint, spacing)
-        )
+        raise ParameterError("signed_distance_map", "spacing", spacing, constraint)
     return steps.tolist()
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import architectures, data
-from tfrobustloss._core import files, provenance, validation
+from tfrobustloss._core import files, provenance
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.experiments._settings import Settings
 from tfrobustloss.experiments.specs import named_losses, noise_matrix
 from tfrobustloss.experiments.task_data import scaled
@@ -23,12 +24,12 @@ from tfrobustloss.experiments.task_data import scaled
 __all__ = ["Comparison", "Settings", "write"]
 
 _LIMITS = {
-    "epochs": validation.Range(low=1, integer=True),
-    "batch_size": validation.Range(low=1, integer=True),
-    "learning_rate": validation.Range(low=0, open_low=True, optional=True),
-    "momentum": validation.Range(0, 1, open_high=True, optional=True),
-    "seeds": validation.Range(low=1, integer=True),
-    "train_size": validation.Range(low=1, integer=True, optional=True),
+    "epochs": Range(low=1, integer=True),
+    "batch_size": Range(low=1, integer=True),
+    "learning_rate": Range(low=0, open_low=True, optional=True),
+    "momentum": Range(0, 1, open_high=True, optional=True),
+    "seeds": Range(low=1, integer=True),
+    "train_size": Range(low=1, integer=True, optional=True),
 }
 _TEST_BATCH = 1000
 
@@ -57,7 +58,7 @@ class Comparison:
     """
 
     def __init__(self, settings):
-        validation.check("compare", _LIMITS, **vars(settings))
+        check("compare", _LIMITS, **vars(settings))
         self.settings = settings
         self._architecture = _pick("model", settings.model, _architectures())
         self._optimizer()  # an error now, not after the data
@@ -183,9 +184,7 @@ class Comparison:
         if momentum is not None:
             if "momentum" not in inspect.signature(optimizer.__init__).parameters:
                 constraint, hint = "left out", f"{settings.optimizer} has none."
-                raise ValueError(
-                    validation.error("compare", "momentum", constraint, momentum, hint)
-                )
+                raise ParameterError("compare", "momentum", momentum, constraint, hint)
             options["momentum"] = momentum
         return optimizer(**options)
 
@@ -231,9 +230,9 @@ def _choose(num_examples, train_size):
     """Indices of `train_size` examples, the same ones for every seed and loss."""
     if train_size is None:
         return slice(None)
-    validation.check(
+    check(
         "compare",
-        {"train_size": validation.Range(1, num_examples, integer=True)},
+        {"train_size": Range(1, num_examples, integer=True)},
         train_size=train_size,
     )
     shuffled = np.random.default_rng(0).permutation(num_examples)
@@ -249,7 +248,7 @@ def _mean_and_sd(values):
 def _pick(option, name, known):
     if name not in known:
         constraint = f"one of {', '.join(known)}"
-        raise ValueError(validation.error("compare", option, constraint, name))
+        raise ParameterError("compare", option, name, constraint)
     return known[name]
 
 

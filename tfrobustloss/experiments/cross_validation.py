@@ -8,19 +8,19 @@ import keras
 import numpy as np
 
 from tfrobustloss import architectures
-from tfrobustloss._core import validation
 from tfrobustloss._core._estimate_input import check_labels
 from tfrobustloss._core.labels import plain_array
+from tfrobustloss._core.validation import ParameterError, Range, check
 
 __all__ = ["out_of_fold_probabilities"]
 
 _LIMITS = {
-    "num_classes": validation.Range(low=2, integer=True, optional=True),
-    "folds": validation.Range(low=2, integer=True),
-    "epochs": validation.Range(low=1, integer=True),
-    "batch_size": validation.Range(low=1, integer=True),
-    "learning_rate": validation.Range(low=0, open_low=True),
-    "seed": validation.Range(low=0, high=2**32 - 1, integer=True),
+    "num_classes": Range(low=2, integer=True, optional=True),
+    "folds": Range(low=2, integer=True),
+    "epochs": Range(low=1, integer=True),
+    "batch_size": Range(low=1, integer=True),
+    "learning_rate": Range(low=0, open_low=True),
+    "seed": Range(low=0, high=2**32 - 1, integer=True),
 }
 _PREDICT_BATCH = 1000
 
@@ -81,13 +81,13 @@ def out_of_fold_probabilities(
     owner = "out_of_fold_probabilities"
     settings = {"folds": folds, "epochs": epochs, "batch_size": batch_size}
     settings |= {"learning_rate": learning_rate, "seed": seed}
-    validation.check(owner, _LIMITS, num_classes=num_classes, **settings)
+    check(owner, _LIMITS, num_classes=num_classes, **settings)
     folds, epochs, batch_size, seed = map(int, (folds, epochs, batch_size, seed))
     labels, num_classes = check_labels(owner, labels, num_classes)
     features = _scale(owner, features, len(labels))
     if folds > len(labels):
         constraint = f"at most {len(labels)}, the number of examples"
-        raise ValueError(validation.error(owner, "folds", constraint, folds))
+        raise ParameterError(owner, "folds", folds, constraint)
     build = _architecture(owner, model)
     network = _Network(build, features, labels, num_classes, batch_size, learning_rate)
     probabilities = np.empty((len(labels), num_classes))
@@ -170,14 +170,14 @@ def _scale(owner, features, examples):
     features = plain_array(owner, "features", features)
     if features.dtype.kind not in "fiub":
         constraint, dtype = "numeric", str(features.dtype)
-        raise ValueError(validation.error(owner, "features.dtype", constraint, dtype))
+        raise ParameterError(owner, "features.dtype", dtype, constraint)
     if features.ndim < 2 or len(features) != examples or features.size == 0:
         constraint, shape = f"({examples}, ...): a row a label", features.shape
-        raise ValueError(validation.error(owner, "features.shape", constraint, shape))
+        raise ParameterError(owner, "features.shape", shape, constraint)
     if features.dtype == np.uint8:
         return np.divide(features, 255, dtype="float32")
     if not np.isfinite(features).all():
-        raise ValueError(validation.error(owner, "features", "finite", "NaN or inf"))
+        raise ParameterError(owner, "features", "NaN or inf", "finite")
     mean, sd = features.mean(axis=0), features.std(axis=0)
     return ((features - mean) / np.where(sd > 0, sd, 1)).astype("float32")
 
@@ -187,7 +187,7 @@ def _architecture(owner, model):
         return model
     if model not in architectures.__all__:
         constraint = f"one of {', '.join(architectures.__all__)}"
-        raise ValueError(validation.error(owner, "model", constraint, model))
+        raise ParameterError(owner, "model", model, constraint)
     function = getattr(architectures, model)
 
     def build(input_shape, num_classes, seed):
@@ -196,7 +196,6 @@ def _architecture(owner, model):
         except ValueError as error:
             constraint = f"a network for features of shape {tuple(input_shape)}"
             hint = f"`mlp2` takes any. {' '.join(str(error).split())[:200]}"
-            text = validation.error(owner, "model", constraint, model, hint)
-            raise ValueError(text) from None
+            raise ParameterError(owner, "model", model, constraint, hint) from None
 
     return build

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.experiments import _draws
 from tfrobustloss.experiments import task as _tasks
-from tfrobustloss.experiments.trainer.trainer import Trainer
-from tfrobustloss.losses.families import LossFamily
+from tfrobustloss.experiments.trainer import Trainer
+from tfrobustloss.losses import families
 
 __all__ = ["best_rates", "score_losses"]
 
@@ -35,7 +35,7 @@ def score_losses(task, losses, seeds, learning_rates, split="validation", **trai
 
     Example:
         >>> from tfrobustloss.losses import Adma, CrossEntropy
-        >>> from tfrobustloss.search.taylor_search import Task
+        >>> from tfrobustloss.experiments import Task
         >>> rivals = [Adma(from_logits=True), CrossEntropy(from_logits=True)]
         >>> task = Task("digits", train_size=200)
         >>> score_losses(task, rivals, seeds=[0], learning_rates=[0.1], epochs=1).shape
@@ -45,16 +45,14 @@ def score_losses(task, losses, seeds, learning_rates, split="validation", **trai
     clean = {"validation": prepared.validation, "test": prepared.test}.get(split)
     if clean is None:
         constraint = "'validation' or, where the task has one, 'test'"
-        raise ValueError(validation.error("score_losses", "split", constraint, split))
+        raise ParameterError("score_losses", "split", split, constraint)
     rates = np.array(learning_rates, "float64")
     if rates.ndim == 1:
         rates = np.tile(rates, (len(losses), 1))
     if rates.ndim != 2 or len(rates) != len(losses):
         constraint = f"a list of numbers, or {len(losses)} such lists"
-        raise ValueError(
-            validation.error(
-                "score_losses", "learning_rates", constraint, learning_rates
-            )
+        raise ParameterError(
+            "score_losses", "learning_rates", learning_rates, constraint
         )
     training["learning_rate"] = 1.0  # each training brings its own
     train = prepared.train(seeds)
@@ -83,7 +81,7 @@ def best_rates(accuracy, learning_rates):
 
 def _alone(loss):
     """The family of one loss, whose vectors choose the noise."""
-    alone = LossFamily(
+    alone = families.LossFamily(
         name=loss.name,
         function=lambda y_true, y_pred, vector: loss.call(y_true, y_pred),
         names=(),

@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from tfrobustloss import losses
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data import noise as label_noise
 
 _NOT_PARAMETERS = {"self", "from_logits", "ignore_class"}
@@ -75,7 +75,7 @@ def noise_matrix(text, dataset, num_classes, owner="compare"):
             raise
         hint = "The rate is missing: 0.6, for example." if not rate else ""
     constraint = "none, symmetric:R, pair:R or asymmetric:R with a rate R in [0, 1]"
-    raise ValueError(validation.error(owner, "noise", constraint, text, hint)) from None
+    raise ParameterError(owner, "noise", text, constraint, hint) from None
 
 
 def loss_classes():
@@ -134,7 +134,7 @@ def _build(label, matrix):
     if name not in classes:
         constraint = "names of losses, comma-separated, or all"
         hint = _did_you_mean(name, sorted(classes))
-        raise ValueError(validation.error("compare", "losses", constraint, name, hint))
+        raise ParameterError("compare", "losses", name, constraint, hint)
     signature = inspect.signature(classes[name].__init__).parameters.values()
     own = [p for p in signature if p.kind is not p.VAR_KEYWORD]
     names = [p.name for p in own]
@@ -168,9 +168,7 @@ def _parameters(label, pairs, known):
             constraint = "name:key=value:key=value with parameters of that loss"
             hint = _did_you_mean(key, known) if known else "It has no parameters."
             hint = f"No parameter is called {key!r}. {hint}" if equals else hint
-            raise ValueError(
-                validation.error("compare", "losses", constraint, label, hint)
-            )
+            raise ParameterError("compare", "losses", label, constraint, hint)
         given[key] = _value(value)
     return given
 

@@ -11,14 +11,19 @@ import numpy as np
 
 from tfrobustloss import architectures, data
 from tfrobustloss._core import _search_models
-from tfrobustloss._core import validation as _limits
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 from tfrobustloss.experiments import task_data
 from tfrobustloss.experiments.specs import noise_matrix
 
 _OWNER = "Task"
 _SIZES = {
-    "train_size": _limits.Range(low=1, integer=True, optional=True),
-    "validation_size": _limits.Range(low=1, integer=True, optional=True),
+    "train_size": Range(low=1, integer=True, optional=True),
+    "validation_size": Range(low=1, integer=True, optional=True),
 }
 
 
@@ -78,7 +83,7 @@ def make_tasks(datasets, architectures=("mlp2",), **options):
     architectures = list(architectures)
     for name, given in (("datasets", datasets), ("architectures", architectures)):
         if not given:
-            raise ValueError(_limits.error("make_tasks", name, "one or more", given))
+            raise ParameterError("make_tasks", name, given, "one or more")
     return [
         Task(dataset=dataset, architecture=architecture, **options)
         for dataset in datasets
@@ -144,9 +149,9 @@ def prepare(task):
         TypeError: `task` is no `Task`.
     """
     if not isinstance(task, Task):
-        raise TypeError(_limits.error("search", "tasks", "`Task`s", task))
+        raise ParameterTypeError("search", "tasks", task, "`Task`s")
     sizes = {name: getattr(task, name) for name in _SIZES}
-    _limits.check(_OWNER, _SIZES, **sizes)
+    check(_OWNER, _SIZES, **sizes)
     if isinstance(task.dataset, str):
         splits, num_classes = task_data.load(task)
         name = task.dataset
@@ -192,14 +197,14 @@ def prepare_all(tasks):
     """
     tasks = [tasks] if isinstance(tasks, Task) else tasks
     if not isinstance(tasks, list | tuple):
-        raise TypeError(_limits.error("search", "tasks", "`Task`s", tasks))
+        raise ParameterTypeError("search", "tasks", tasks, "`Task`s")
     if not tasks:
-        raise ValueError(_limits.error("search", "tasks", "one or more", tasks))
+        raise ParameterError("search", "tasks", tasks, "one or more")
     prepared = [prepare(task) for task in tasks]
     classes = [task.num_classes for task in prepared]
     if len(set(classes)) > 1:
         constraint = "of one number of classes, on which the scale of a loss depends"
-        raise ValueError(_limits.error("search", "tasks", constraint, classes))
+        raise ParameterError("search", "tasks", classes, constraint)
     return prepared
 
 
@@ -208,7 +213,7 @@ def _matrix(task, num_classes):
         matrix = np.asarray(task.noise, "float64")
         if matrix.shape != (num_classes, num_classes):
             constraint = f"a matrix of shape {(num_classes, num_classes)}"
-            raise ValueError(_limits.error(_OWNER, "noise", constraint, matrix.shape))
+            raise ParameterError(_OWNER, "noise", matrix.shape, constraint)
         data.noise.corrupt(np.zeros(1, int), matrix, 0)  # its rows are checked there
         return matrix
     if task.noise == "none":
@@ -229,11 +234,11 @@ def _network(task, shape, num_classes):
     if isinstance(given, str):
         if given not in architectures.__all__:
             constraint = f"one of {', '.join(architectures.__all__)}"
-            raise ValueError(_limits.error(_OWNER, "architecture", constraint, given))
+            raise ParameterError(_OWNER, "architecture", given, constraint)
         given = getattr(architectures, given)
     elif callable(given):
         _search_models.check(_OWNER, given(shape, num_classes, seed=0), num_classes)
     else:
         constraint = "a name, a function or a `keras.Model`"
-        raise TypeError(_limits.error(_OWNER, "architecture", constraint, given))
+        raise ParameterTypeError(_OWNER, "architecture", given, constraint)
     return lambda seed: given(shape, num_classes, seed=seed), name

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from tfrobustloss import data
-from tfrobustloss._core import _search_models, validation
+from tfrobustloss._core import _search_models
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 
 _OWNER = "Task"
 _MOST_VALIDATION = 2000
@@ -47,7 +48,7 @@ def _read(name, part, data_dir):
 def _fits(name, value, most):
     if value > most:
         constraint = f"at most {most}, what the train split leaves"
-        raise ValueError(validation.error(_OWNER, name, constraint, value))
+        raise ParameterError(_OWNER, name, value, constraint)
 
 
 def given(task):
@@ -65,16 +66,14 @@ def given(task):
     constraint = "a name, (train, validation) or (train, validation, test)"
     if not isinstance(task.dataset, tuple | list):
         kind = type(task.dataset).__name__
-        raise TypeError(validation.error(_OWNER, "dataset", constraint, kind))
+        raise ParameterTypeError(_OWNER, "dataset", kind, constraint)
     if len(task.dataset) not in (2, 3):
         received = f"{len(task.dataset)} things"
-        raise ValueError(validation.error(_OWNER, "dataset", constraint, received))
+        raise ParameterError(_OWNER, "dataset", received, constraint)
     if task.validation_size is not None:
         constraint = "left out when the validation data are given"
-        raise ValueError(
-            validation.error(
-                _OWNER, "validation_size", constraint, task.validation_size
-            )
+        raise ParameterError(
+            _OWNER, "validation_size", task.validation_size, constraint
         )
     splits = [_pair(one, isinstance(task.architecture, str)) for one in task.dataset]
     for inputs, labels in splits:
@@ -99,7 +98,7 @@ def _pair(part, by_name):
     if not isinstance(part, tuple | list) or len(part) != 2:
         constraint = "pairs (inputs, labels), one for train, one for validation"
         kind = type(part).__name__
-        raise TypeError(validation.error(_OWNER, "dataset", constraint, kind))
+        raise ParameterTypeError(_OWNER, "dataset", kind, constraint)
     return np.asarray(part[0]), np.asarray(part[1]).reshape(-1)
 
 
@@ -117,7 +116,7 @@ def _check_arrays(inputs, labels):
         wrong = int((~np.isfinite(inputs)).sum())
         found = "finite numbers as inputs", f"{wrong} that are NaN or infinite"
     if found:
-        raise ValueError(validation.error(_OWNER, "dataset", *found))
+        raise ParameterError(_OWNER, "dataset", found[1], found[0])
 
 
 def check_labels(splits, num_classes):
@@ -134,7 +133,7 @@ def check_labels(splits, num_classes):
         if labels.min() < 0 or labels.max() >= num_classes:
             constraint = f"labelled by class ids from 0 to {num_classes - 1}"
             received = f"ids from {labels.min()} to {labels.max()}"
-            raise ValueError(validation.error(_OWNER, "dataset", constraint, received))
+            raise ParameterError(_OWNER, "dataset", received, constraint)
 
 
 def scaled(images):

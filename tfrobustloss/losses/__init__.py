@@ -1,5 +1,6 @@
 """Every loss of the package: a function and, beside it, a `keras.losses.Loss`."""
 
+from tfrobustloss.losses import canonical_taylor, families, taylor_polynomial
 from tfrobustloss.losses.absolute import MeanAbsoluteError, mean_absolute_error
 from tfrobustloss.losses.active_negative import (
     ActiveNegativeCrossEntropy,
@@ -202,11 +203,13 @@ __all__ = [
     "baikal",
     "bi_tempered_logistic",
     "boundary",
+    "canonical_taylor",
     "confidence_regularized",
     "cross_entropy",
     "determinant_mutual_information",
     "epsilon_softmax_cross_entropy",
     "exp_t",
+    "families",
     "focal",
     "forward_correction",
     "generalized_cross_entropy",
@@ -244,6 +247,7 @@ __all__ = [
     "symmetric_cross_entropy",
     "taylor_cross_entropy",
     "taylor_loss",
+    "taylor_polynomial",
     "tempered_softmax",
     "truncated_generalized_cross_entropy",
     "unhinged",

@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.normalized import (
@@ -18,11 +18,9 @@ from tfrobustloss.losses.normalized import (
 from tfrobustloss.losses.rows import quick_sum
 
 _LIMITS = {
-    "alpha": validation.Range(low=0),
-    "beta": validation.Range(low=0),
-    "min_probability": validation.Range(
-        1e-30, 0.45, hint="It must be at most 0.9 / classes."
-    ),
+    "alpha": Range(low=0),
+    "beta": Range(low=0),
+    "min_probability": Range(1e-30, 0.45, hint="It must be at most 0.9 / classes."),
 }
 _FOCAL_LIMITS = {**_LIMITS, **NormalizedFocal.limits}
 
@@ -76,7 +74,7 @@ def active_negative_cross_entropy(
     """
     owner = "active_negative_cross_entropy"
     given = {"alpha": alpha, "beta": beta, "min_probability": min_probability}
-    validation.check(owner, _LIMITS, **given)
+    check(owner, _LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
     _check_classes(owner, min_probability, labels.num_classes)
     active = normalized_cross_entropy(labels, prediction)
@@ -138,7 +136,7 @@ def active_negative_focal(
     owner = "active_negative_focal"
     given = {"alpha": alpha, "beta": beta, "gamma": gamma}
     given["min_probability"] = min_probability
-    validation.check(owner, _FOCAL_LIMITS, **given)
+    check(owner, _FOCAL_LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
     _check_classes(owner, min_probability, labels.num_classes)
     every = focal_of(prediction.log(), 1 - prediction.probabilities(), gamma)
@@ -183,8 +181,8 @@ def _check_classes(owner, min_probability, num_classes):
 
     The room above it is a difference: of 0.9 / classes, seven digits are six.
     """
-    limit = validation.Range(low=0, high=0.9 / num_classes, open_low=True)
-    validation.check(owner, {"min_probability": limit}, min_probability=min_probability)
+    limit = Range(low=0, high=0.9 / num_classes, open_low=True)
+    check(owner, {"min_probability": limit}, min_probability=min_probability)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

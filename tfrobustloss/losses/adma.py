@@ -5,16 +5,16 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
 _LIMITS = {
-    "scaling_factor": validation.Range(
+    "scaling_factor": Range(
         0, 10, open_low=True, hint="At 0 the loss is 0 for every prediction."
     ),
-    "base": validation.Range(1, 1e6, open_low=True),
+    "base": Range(1, 1e6, open_low=True),
 }
 
 
@@ -50,7 +50,7 @@ def adma(y_true, y_pred, scaling_factor=0.2624, base=math.e, from_logits=False):
     Reference:
         Shrivastava, "Adma: A Flexible Loss Function for Neural Networks", 2020.
     """
-    validation.check("adma", _LIMITS, scaling_factor=scaling_factor, base=base)
+    check("adma", _LIMITS, scaling_factor=scaling_factor, base=base)
     labels, prediction = decode(y_true, y_pred, from_logits)
     if is_variable(base):
         log_base = ops.log(ops.cast(base, prediction.scores.dtype))

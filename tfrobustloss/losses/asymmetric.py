@@ -5,16 +5,16 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.rows import quick_sum
 
-_GENERALIZED = {"a": validation.Range(1e-6, 1e3), "q": validation.Range(0, 10)}
-_UNHINGED = {"a": validation.Range(1, 1e3, open_low=True), "q": validation.Range(0, 10)}
-_EXPONENTIAL = {"a": validation.Range(1e-3, 1e3)}
-_SQUARED = {"a": validation.Range(1, 1e3)}
+_GENERALIZED = {"a": Range(1e-6, 1e3), "q": Range(0, 10)}
+_UNHINGED = {"a": Range(1, 1e3, open_low=True), "q": Range(0, 10)}
+_EXPONENTIAL = {"a": Range(1e-3, 1e3)}
+_SQUARED = {"a": Range(1, 1e3)}
 
 
 def asymmetric_generalized_cross_entropy(
@@ -51,7 +51,7 @@ def asymmetric_generalized_cross_entropy(
         Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels",
         ICML 2021. Defaults: CIFAR-10 in the authors' code (hitcszx/ALFs).
     """
-    validation.check("asymmetric_generalized_cross_entropy", _GENERALIZED, a=a, q=q)
+    check("asymmetric_generalized_cross_entropy", _GENERALIZED, a=a, q=q)
     labels, prediction = decode(y_true, y_pred, from_logits)
     q = _not_zero(q, prediction)
     top = _exp(q * _log(a + 1))
@@ -98,7 +98,7 @@ def asymmetric_unhinged(y_true, y_pred, a=5.5, q=3.0, from_logits=False):
         Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels",
         ICML 2021. Defaults: CIFAR-10 in the authors' code (hitcszx/ALFs).
     """
-    validation.check("asymmetric_unhinged", _UNHINGED, a=a, q=q)
+    check("asymmetric_unhinged", _UNHINGED, a=a, q=q)
     labels, prediction = decode(y_true, y_pred, from_logits)
     q = _not_zero(q, prediction)
     bottom = _log(a - 1)
@@ -141,7 +141,7 @@ def asymmetric_exponential(y_true, y_pred, a=2.5, from_logits=False):
         Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels",
         ICML 2021. Default: CIFAR-10 in the authors' code (hitcszx/ALFs).
     """
-    validation.check("asymmetric_exponential", _EXPONENTIAL, a=a)
+    check("asymmetric_exponential", _EXPONENTIAL, a=a)
     labels, prediction = decode(y_true, y_pred, from_logits)
     return prediction.pick_of_log(labels, lambda log_p: ops.exp(-ops.exp(log_p) / a))
 
@@ -178,7 +178,7 @@ def asymmetric_mean_squared_error(y_true, y_pred, a=30.0, from_logits=False):
         Wang et al., "Joint Asymmetric Loss for Learning with Noisy Labels", ICCV
         2025. Formula and default: the authors' code (cswjl/joint-asymmetric-loss).
     """
-    validation.check("asymmetric_mean_squared_error", _SQUARED, a=a)
+    check("asymmetric_mean_squared_error", _SQUARED, a=a)
     labels, prediction = decode(y_true, y_pred, from_logits)
     p = prediction.probabilities()
     if labels.rows is not None:

@@ -5,11 +5,9 @@ import inspect
 import keras
 from keras import ops
 
-# Keras has no public name for the mask that layers hang on their outputs.
-from keras.src.backend import get_keras_mask, set_keras_mask
-
-from tfrobustloss._core import validation
+from tfrobustloss._core.backend import get_keras_mask, set_keras_mask
 from tfrobustloss._core.tensors import current_value, is_variable, with_closed_gradient
+from tfrobustloss._core.validation import Range, check, check_flag
 from tfrobustloss.losses.labels import Labels
 
 
@@ -53,8 +51,8 @@ class FunctionLoss(keras.losses.Loss):
     ):
         owner = type(self).__name__
         _check_arguments(type(self), parameters, unknown)
-        validation.check(owner, {"ignore_class": _IGNORE}, ignore_class=ignore_class)
-        validation.check(owner, self.limits, **parameters)
+        check(owner, {"ignore_class": _IGNORE}, ignore_class=ignore_class)
+        check(owner, self.limits, **parameters)
         super().__init__(name or self.function.__name__, reduction, dtype)
         self.ignore_class = ignore_class
         self._names = tuple(parameters)
@@ -168,7 +166,7 @@ class TaskLoss(FunctionLoss):
         return self._reduce(losses, mask, sample_weight)
 
 
-_IGNORE = validation.Range(integer=True, optional=True)
+_IGNORE = Range(integer=True, optional=True)
 
 
 def _check_arguments(loss_class, parameters, unknown):
@@ -183,7 +181,7 @@ def _check_arguments(loss_class, parameters, unknown):
         )
     for name, value in parameters.items():
         if name in signature and isinstance(signature[name].default, bool):
-            validation.check_flag(owner, name, value)
+            check_flag(owner, name, value)
 
 
 class _Reduce(keras.losses.Loss):

@@ -2,11 +2,11 @@
 
 import keras
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"beta": validation.Range(0, 1)}
+_LIMITS = {"beta": Range(0, 1)}
 
 
 def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
@@ -39,7 +39,7 @@ def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
         Reed et al., "Training Deep Neural Networks on Noisy Labels with
         Bootstrapping", arXiv 1412.6596, 2014.
     """
-    validation.check("soft_bootstrap", _LIMITS, beta=beta)
+    check("soft_bootstrap", _LIMITS, beta=beta)
     labels, prediction = decode(y_true, y_pred, from_logits)
     return (1 - beta) * prediction.entropy() - beta * prediction.pick_log(labels)
 
@@ -72,7 +72,7 @@ def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
         Reed et al., "Training Deep Neural Networks on Noisy Labels with
         Bootstrapping", arXiv 1412.6596, 2014.
     """
-    validation.check("hard_bootstrap", _LIMITS, beta=beta)
+    check("hard_bootstrap", _LIMITS, beta=beta)
     labels, prediction = decode(y_true, y_pred, from_logits)
     return -beta * prediction.pick_log(labels) - (1 - beta) * prediction.max_log()
 

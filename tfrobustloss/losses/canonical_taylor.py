@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.taylor_polynomial import class_terms
 
@@ -123,13 +123,11 @@ def fit(loss, num_classes, order=3, smallest=0.01):
         [-1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     limits = {
-        "num_classes": validation.Range(low=2, integer=True),
-        "order": validation.Range(3, 4, integer=True),
-        "smallest": validation.Range(0, 1, open_high=True),
+        "num_classes": Range(low=2, integer=True),
+        "order": Range(3, 4, integer=True),
+        "smallest": Range(0, 1, open_high=True),
     }
-    validation.check(
-        "fit", limits, num_classes=num_classes, order=order, smallest=smallest
-    )
+    check("fit", limits, num_classes=num_classes, order=order, smallest=smallest)
     p = _sample(num_classes, smallest)
     function = getattr(loss, "call", loss)
     labels = np.zeros(len(p), "int32")

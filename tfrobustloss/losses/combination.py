@@ -2,13 +2,13 @@
 
 import keras
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.labels import Labels, to_float
 from tfrobustloss.losses.nested import NestedLoss, check_inner, on_logits, values
 from tfrobustloss.losses.normalized import NormalizedCrossEntropy
 from tfrobustloss.losses.symmetric import ReverseCrossEntropy
 
-_LIMITS = {"alpha": validation.Range(low=0), "beta": validation.Range(low=0)}
+_LIMITS = {"alpha": Range(low=0), "beta": Range(low=0)}
 
 
 def active_passive(y_true, y_pred, active, passive, alpha=1.0, beta=1.0):
@@ -50,7 +50,7 @@ def active_passive(y_true, y_pred, active, passive, alpha=1.0, beta=1.0):
         Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels",
         ICML 2020.
     """
-    validation.check("active_passive", _LIMITS, alpha=alpha, beta=beta)
+    check("active_passive", _LIMITS, alpha=alpha, beta=beta)
     check_inner("active_passive", active=active, passive=passive)
     _check_same_kind("active_passive", active, passive)
     y_pred = to_float(y_pred)

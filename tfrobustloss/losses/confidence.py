@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"beta": validation.Range(low=0)}
+_LIMITS = {"beta": Range(low=0)}
 
 
 def unhinged(y_true, y_pred, from_logits=False):
@@ -83,7 +83,7 @@ def confidence_regularized(y_true, y_pred, beta=2.0, from_logits=False):
         Approach" (CORES), ICLR 2021. As in the authors' code (loss.py, read), which
         adds 1e-8 to the probabilities.
     """
-    validation.check("confidence_regularized", _LIMITS, beta=beta)
+    check("confidence_regularized", _LIMITS, beta=beta)
     labels, prediction = decode(y_true, y_pred, from_logits)
     return beta * prediction.mean_log() - prediction.pick_log(labels)
 

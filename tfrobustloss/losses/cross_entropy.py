@@ -2,12 +2,12 @@
 
 import keras
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"label_smoothing": validation.Range(0, 1)}
+_LIMITS = {"label_smoothing": Range(0, 1)}
 
 
 def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
@@ -39,7 +39,7 @@ def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
         Label smoothing: Szegedy et al., "Rethinking the Inception Architecture for
         Computer Vision", CVPR 2016.
     """
-    validation.check("cross_entropy", _LIMITS, label_smoothing=label_smoothing)
+    check("cross_entropy", _LIMITS, label_smoothing=label_smoothing)
     labels, prediction = decode(y_true, y_pred, from_logits)
     hard = -prediction.pick_log(labels)
     if not is_variable(label_smoothing) and label_smoothing == 0:

@@ -5,14 +5,14 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode, to_float
 from tfrobustloss.losses.rows import row_max
 
 _LIMITS = {
-    "margin": validation.Range(low=0),
-    "temperature": validation.Range(0.01, 100),
+    "margin": Range(low=0),
+    "temperature": Range(0.01, 100),
 }
 _LARGEST_SCORE = 1e30  # sums over classes stay finite in float32
 _LOWEST_MAXIMUM = -20.0  # below it softplus is exp to rounding, up to a factor
@@ -65,7 +65,7 @@ def label_distributionally_robust(
         Classification: Consistency, Robustness and Adaptivity", ICML 2023. Formula
         and margin are those of the authors' code (loss.py and experiment.py, read).
     """
-    validation.check(
+    check(
         "label_distributionally_robust",
         _LIMITS,
         margin=margin,

@@ -5,13 +5,13 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
 _LIMITS = {
-    "pi": validation.Range(
+    "pi": Range(
         1e-6, 1 - 1e-6, hint="The limits are CrossEntropy and half MeanAbsoluteError."
     )
 }
@@ -56,7 +56,7 @@ def jensen_shannon(y_true, y_pred, pi=0.5, from_logits=False):
         with Noisy Labels", NeurIPS 2021. Formula and settings: the authors' code
         (ErikEnglesson/GJS).
     """
-    validation.check("jensen_shannon", _LIMITS, pi=pi)
+    check("jensen_shannon", _LIMITS, pi=pi)
     labels, prediction = decode(y_true, y_pred, from_logits)
     if is_variable(pi):
         log_rest = ops.log1p(-pi)  # log(1 - pi)

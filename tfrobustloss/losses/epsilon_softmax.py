@@ -5,15 +5,15 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.rows import row_max
 
 _LIMITS = {
-    "m": validation.Range(0, 1e9),
-    "floor": validation.Range(0, 1, open_high=True),
+    "m": Range(0, 1e9),
+    "floor": Range(0, 1, open_high=True),
 }
 _NO_CEILING = 1e30
 
@@ -63,7 +63,7 @@ def epsilon_softmax_cross_entropy(y_true, y_pred, m=1e4, floor=1e-8, from_logits
         Label Noise", NeurIPS 2024. Formula, floor and settings are those of the
         authors' code (losses.py and config.py, read).
     """
-    validation.check("epsilon_softmax_cross_entropy", _LIMITS, m=m, floor=floor)
+    check("epsilon_softmax_cross_entropy", _LIMITS, m=m, floor=floor)
     labels, prediction = decode(y_true, y_pred, from_logits)
     scores = prediction.scores
     ranks = prediction.ranks()

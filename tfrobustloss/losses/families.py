@@ -5,9 +5,17 @@ import functools
 import math
 from collections.abc import Callable
 
-from tfrobustloss import losses
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.losses import canonical_taylor as canonical
+from tfrobustloss.losses.adma import Adma
+from tfrobustloss.losses.adma import adma as adma_loss
+from tfrobustloss.losses.generalized import GeneralizedCrossEntropy
+from tfrobustloss.losses.generalized import (
+    generalized_cross_entropy as generalized_loss,
+)
+from tfrobustloss.losses.taylor import TaylorLoss, taylor_loss
+from tfrobustloss.losses.tempered import BiTemperedLogistic
+from tfrobustloss.losses.tempered import bi_tempered_logistic as bi_tempered_loss
 
 __all__ = [
     "LossFamily",
@@ -19,7 +27,7 @@ __all__ = [
 ]
 
 _NUM_PARAMETERS = (12, 16)
-_CLASSES = {"num_classes": validation.Range(low=2, integer=True)}
+_CLASSES = {"num_classes": Range(low=2, integer=True)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +66,7 @@ class LossFamily:
             values = getattr(self, name)
             if len(values) != len(self.names):
                 constraint = f"{len(self.names)} numbers, one a parameter"
-                raise ValueError(
-                    validation.error("LossFamily", name, constraint, values)
-                )
+                raise ParameterError("LossFamily", name, values, constraint)
 
     @property
     def dimension(self):
@@ -76,7 +82,7 @@ class LossFamily:
         vector = [float(value) for value in vector]
         if len(vector) != self.dimension:
             constraint = f"{self.dimension} numbers: {', '.join(self.names)}"
-            raise ValueError(validation.error(self.name, "vector", constraint, vector))
+            raise ParameterError(self.name, "vector", vector, constraint)
         return self.make(vector)
 
 
@@ -89,8 +95,7 @@ def taylor(num_parameters=12, from_logits=True):
         from_logits: Whether the network's output is logits.
     """
     if num_parameters not in _NUM_PARAMETERS:
-        error = validation.error("taylor", "num_parameters", "12 or 16", num_parameters)
-        raise ValueError(error)
+        raise ParameterError("taylor", "num_parameters", num_parameters, "12 or 16")
     initial = [0.0] * num_parameters
     initial[2], initial[6] = 1.0, -2.0
     return LossFamily(
@@ -100,7 +105,7 @@ def taylor(num_parameters=12, from_logits=True):
         initial=tuple(initial),
         low=(-math.inf,) * num_parameters,
         high=(math.inf,) * num_parameters,
-        make=functools.partial(losses.TaylorLoss, from_logits=from_logits),
+        make=functools.partial(TaylorLoss, from_logits=from_logits),
     )
 
 
@@ -115,12 +120,12 @@ def canonical_taylor(num_classes, from_logits=True):
         num_classes: Int >= 2.
         from_logits: Whether the network's output is logits.
     """
-    validation.check("canonical_taylor", _CLASSES, num_classes=num_classes)
-    start = canonical.fit(losses.GeneralizedCrossEntropy(0.7), num_classes)
+    check("canonical_taylor", _CLASSES, num_classes=num_classes)
+    start = canonical.fit(GeneralizedCrossEntropy(0.7), num_classes)
 
     def make(vector):
         theta = canonical.to_theta(vector, num_classes)
-        return losses.TaylorLoss(theta, from_logits=from_logits)
+        return TaylorLoss(theta, from_logits=from_logits)
 
     return LossFamily(
         name="canonical_taylor",
@@ -142,7 +147,7 @@ def adma(from_logits=True):
         initial=(0.2624,),
         low=(0.01,),
         high=(1.0,),
-        make=lambda vector: losses.Adma(*vector, from_logits=from_logits),
+        make=lambda vector: Adma(*vector, from_logits=from_logits),
     )
 
 
@@ -155,9 +160,7 @@ def generalized_cross_entropy(from_logits=True):
         initial=(0.7,),
         low=(0.0,),
         high=(1.0,),
-        make=lambda vector: losses.GeneralizedCrossEntropy(
-            *vector, from_logits=from_logits
-        ),
+        make=lambda vector: GeneralizedCrossEntropy(*vector, from_logits=from_logits),
     )
 
 
@@ -170,25 +173,23 @@ def bi_tempered_logistic(from_logits=True):
         initial=(0.8, 1.2),
         low=(0.0, 0.1),
         high=(1.0, 5.0),
-        make=lambda vector: losses.BiTemperedLogistic(*vector, from_logits=from_logits),
+        make=lambda vector: BiTemperedLogistic(*vector, from_logits=from_logits),
     )
 
 
 def _taylor(y_true, y_pred, vector, from_logits):
-    return losses.taylor_loss(y_true, y_pred, vector, from_logits=from_logits)
+    return taylor_loss(y_true, y_pred, vector, from_logits=from_logits)
 
 
 def _adma(y_true, y_pred, vector, from_logits):
-    return losses.adma(y_true, y_pred, vector[0], from_logits=from_logits)
+    return adma_loss(y_true, y_pred, vector[0], from_logits=from_logits)
 
 
 def _generalized(y_true, y_pred, vector, from_logits):
-    return losses.generalized_cross_entropy(
-        y_true, y_pred, vector[0], from_logits=from_logits
-    )
+    return generalized_loss(y_true, y_pred, vector[0], from_logits=from_logits)
 
 
 def _bi_tempered(y_true, y_pred, vector, from_logits):
-    return losses.bi_tempered_logistic(
+    return bi_tempered_loss(
         y_true, y_pred, vector[0], vector[1], from_logits=from_logits
     )

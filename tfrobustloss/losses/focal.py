@@ -4,13 +4,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable, visible
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.powers import power
 
-_LIMITS = {"gamma": validation.Range(low=0)}
+_LIMITS = {"gamma": Range(low=0)}
 
 
 def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
@@ -44,7 +49,7 @@ def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
     Reference:
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
     """
-    validation.check("focal", _LIMITS, gamma=gamma)
+    check("focal", _LIMITS, gamma=gamma)
     labels, prediction = decode(y_true, y_pred, from_logits)
 
     def modulated(log_p):
@@ -73,13 +78,13 @@ def _check_alpha(owner, alpha, num_classes=None):
     else:
         values = np.asarray(alpha)
         if values.dtype.kind not in "iuf":
-            raise TypeError(validation.error(owner, "alpha", constraint, alpha))
+            raise ParameterTypeError(owner, "alpha", alpha, constraint)
         alpha = values = values.astype("float64")
     fits = values.ndim == 0 or (values.ndim == 1 and num_classes in (None, values.size))
     if not fits or not np.isfinite(values).all() or (values < 0).any():
         hint = f"There are {num_classes} classes." if num_classes else ""
         shown = values.tolist()
-        raise ValueError(validation.error(owner, "alpha", constraint, shown, hint))
+        raise ParameterError(owner, "alpha", shown, constraint, hint)
     return alpha
 
 

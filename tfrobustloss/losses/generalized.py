@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"q": validation.Range(0, 1)}
+_LIMITS = {"q": Range(0, 1)}
 
 
 def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
@@ -40,7 +40,7 @@ def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
         Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
         Networks with Noisy Labels", NeurIPS 2018.
     """
-    validation.check("generalized_cross_entropy", _LIMITS, q=q)
+    check("generalized_cross_entropy", _LIMITS, q=q)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0: cross-entropy
     if is_variable(q):

@@ -5,14 +5,14 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_TAU = validation.Range(1, 1e12)
+_TAU = Range(1, 1e12)
 _CROSS_ENTROPY = {"tau": _TAU}
-_GENERALIZED = {"q": validation.Range(0, 1), "tau": _TAU}
+_GENERALIZED = {"q": Range(0, 1), "tau": _TAU}
 
 
 def partially_huberized_cross_entropy(y_true, y_pred, tau=10.0, from_logits=False):
@@ -47,7 +47,7 @@ def partially_huberized_cross_entropy(y_true, y_pred, tau=10.0, from_logits=Fals
         Menon et al., "Can Gradient Clipping Mitigate Label Noise?", ICLR 2020.
         Formula and values checked against its reproduction, dmizr/phuber.
     """
-    validation.check("partially_huberized_cross_entropy", _CROSS_ENTROPY, tau=tau)
+    check("partially_huberized_cross_entropy", _CROSS_ENTROPY, tau=tau)
     labels, prediction = decode(y_true, y_pred, from_logits)
     log_tau = ops.log(tau) if is_variable(tau) else math.log(tau)
 
@@ -95,7 +95,7 @@ def partially_huberized_generalized_cross_entropy(
         Menon et al., "Can Gradient Clipping Mitigate Label Noise?", ICLR 2020.
     """
     owner = "partially_huberized_generalized_cross_entropy"
-    validation.check(owner, _GENERALIZED, q=q, tau=tau)
+    check(owner, _GENERALIZED, q=q, tau=tau)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # as tensors, because either may be a variable; a few numbers, not one a class
     q, tau = (_tensor(value, prediction.scores.dtype) for value in (q, tau))

@@ -2,8 +2,8 @@
 
 import keras
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.asymmetric import (
     AsymmetricMeanSquaredError,
     asymmetric_mean_squared_error,
@@ -17,8 +17,8 @@ from tfrobustloss.losses.normalized import (
 )
 
 _LIMITS = {
-    "alpha": validation.Range(low=0),
-    "beta": validation.Range(low=0),
+    "alpha": Range(low=0),
+    "beta": Range(low=0),
     "a": AsymmetricMeanSquaredError.limits["a"],
     "gamma": NormalizedFocal.limits["gamma"],
 }
@@ -64,7 +64,7 @@ def joint_asymmetric(
         (cswjl/joint-asymmetric-loss).
     """
     given = {"alpha": alpha, "beta": beta, "a": a, "gamma": gamma}
-    validation.check("joint_asymmetric", _LIMITS, **given)
+    check("joint_asymmetric", _LIMITS, **given)
     labels, prediction = decode(y_true, y_pred, from_logits)
     if not is_variable(gamma) and gamma == 0:
         active = normalized_cross_entropy(labels, prediction)

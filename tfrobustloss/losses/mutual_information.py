@@ -5,9 +5,7 @@ import math
 import keras
 from keras import ops
 
-# Keras has no public name for the mask that layers hang on their outputs.
-from keras.src.backend import get_keras_mask
-
+from tfrobustloss._core.backend import get_keras_mask
 from tfrobustloss._core.tensors import with_closed_gradient
 from tfrobustloss.losses.base import FunctionLoss, _saturating_cast, _widen
 from tfrobustloss.losses.labels import Labels, decode

@@ -2,8 +2,8 @@
 
 import keras
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import ParameterTypeError
 from tfrobustloss.losses.base import FunctionLoss, TaskLoss
 
 
@@ -89,7 +89,7 @@ def check_inner(owner, **losses):
         if not known:
             constraint = "a classification loss of this package"
             hint = "Wrap your own function in a subclass of `FunctionLoss`."
-            raise TypeError(validation.error(owner, name, constraint, loss, hint))
+            raise ParameterTypeError(owner, name, loss, constraint, hint)
         if loss.ignore_class is not None:
             raise ValueError(
                 f"{owner}: `{name}` must have no `ignore_class`. Received: "

@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.powers import power
@@ -14,8 +14,8 @@ from tfrobustloss.losses.rows import quick_sum
 
 # at most 50: for two equal classes the sum over labels is about (1 / 2) ** gamma, whose
 # square must not vanish in float32
-_GAMMA = {"gamma": validation.Range(0, 50)}
-_Q = {"q": validation.Range(0, 1)}
+_GAMMA = {"gamma": Range(0, 50)}
+_Q = {"q": Range(0, 1)}
 _LOG_HALF = math.log(0.5)
 _SMALL_Q = 0.05
 
@@ -84,7 +84,7 @@ def normalized_focal(y_true, y_pred, gamma=0.5, from_logits=False):
         Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels",
         ICML 2020.
     """
-    validation.check("normalized_focal", _GAMMA, gamma=gamma)
+    check("normalized_focal", _GAMMA, gamma=gamma)
     labels, prediction = decode(y_true, y_pred, from_logits)
     every = focal_of(prediction.log(), 1 - prediction.probabilities(), gamma)
 
@@ -132,7 +132,7 @@ def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=Fals
         Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels",
         ICML 2020.
     """
-    validation.check("normalized_generalized_cross_entropy", _Q, q=q)
+    check("normalized_generalized_cross_entropy", _Q, q=q)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0
     if is_variable(q):

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"epsilon": validation.Range(low=-1)}
+_LIMITS = {"epsilon": Range(low=-1)}
 
 
 def poly_cross_entropy(y_true, y_pred, epsilon=2.0, from_logits=False):
@@ -42,7 +42,7 @@ def poly_cross_entropy(y_true, y_pred, epsilon=2.0, from_logits=False):
         Loss Functions", ICLR 2022. Formula and values of `epsilon` checked against
         the documentation of optax, which has this loss.
     """
-    validation.check("poly_cross_entropy", _LIMITS, epsilon=epsilon)
+    check("poly_cross_entropy", _LIMITS, epsilon=epsilon)
     labels, prediction = decode(y_true, y_pred, from_logits)
     return prediction.pick_of_log(
         labels, lambda log_p: -log_p - epsilon * ops.expm1(log_p)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.losses import published_settings as tables
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.active_negative import (
@@ -89,9 +89,7 @@ def recommended(dataset, noise=None, from_logits=True):
     name = str(dataset).lower().replace("-", "").replace("_", "")
     if name not in _SYNTHETIC + _REAL:
         constraint = f"one of {', '.join(_SYNTHETIC + _REAL)}"
-        raise ValueError(
-            validation.error("recommended", "dataset", constraint, dataset)
-        )
+        raise ParameterError("recommended", "dataset", dataset, constraint)
     kind, rate = _parse(name, noise)
     return [
         Recommendation(make(from_logits=from_logits), source, note)
@@ -115,9 +113,7 @@ def _parse(dataset, noise):
         constraint = "symmetric, asymmetric, symmetric:R or asymmetric:R"
         constraint = "real" if real else constraint
         hint = f"These are the noises that {dataset} has settings for."
-        raise ValueError(
-            validation.error("recommended", "noise", constraint, noise, hint)
-        )
+        raise ParameterError("recommended", "noise", noise, constraint, hint)
     return kind, rate
 
 

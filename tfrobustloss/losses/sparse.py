@@ -3,15 +3,15 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import Prediction, decode, to_float
 from tfrobustloss.losses.rows import row_max
 
 _LIMITS = {
-    "temperature": validation.Range(0.01, 100),
-    "exponent": validation.Range(0, 1, open_low=True),
-    "weight": validation.Range(low=0),
+    "temperature": Range(0.01, 100),
+    "exponent": Range(0, 1, open_low=True),
+    "weight": Range(low=0),
 }
 _SHORTEST = 1e-3
 
@@ -68,7 +68,7 @@ def sparse_regularized(
         and config.py, read), which keeps `p` above 1e-7 in the norm; this matters
         for their setting of MNIST alone.
     """
-    validation.check(
+    check(
         "sparse_regularized",
         _LIMITS,
         temperature=temperature,

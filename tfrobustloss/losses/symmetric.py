@@ -5,14 +5,14 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
 _LIMITS = {
-    "alpha": validation.Range(low=0),
-    "beta": validation.Range(low=0),
-    "log_zero": validation.Range(high=0, open_high=True),
+    "alpha": Range(low=0),
+    "beta": Range(low=0),
+    "log_zero": Range(high=0, open_high=True),
 }
 _LOG_ZERO = math.log(1e-4)
 
@@ -51,7 +51,7 @@ def reverse_cross_entropy(y_true, y_pred, log_zero=_LOG_ZERO, from_logits=False)
         Labels", ICCV 2019.
     """
     limits = {"log_zero": _LIMITS["log_zero"]}
-    validation.check("reverse_cross_entropy", limits, log_zero=log_zero)
+    check("reverse_cross_entropy", limits, log_zero=log_zero)
     labels, prediction = decode(y_true, y_pred, from_logits)
     if labels.rows is None:
         return -log_zero * (1 - prediction.pick_probability(labels))
@@ -116,9 +116,7 @@ def symmetric_cross_entropy(
         Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy
         Labels", ICCV 2019.
     """
-    validation.check(
-        "symmetric_cross_entropy", _LIMITS, alpha=alpha, beta=beta, log_zero=log_zero
-    )
+    check("symmetric_cross_entropy", _LIMITS, alpha=alpha, beta=beta, log_zero=log_zero)
     labels, prediction = decode(y_true, y_pred, from_logits)
     reverse = reverse_cross_entropy(labels, y_pred, log_zero, from_logits)
     return beta * reverse - alpha * prediction.pick_log(labels)

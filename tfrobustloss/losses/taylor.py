@@ -4,15 +4,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable, visible
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.rows import quick_sum
 from tfrobustloss.losses.taylor_polynomial import class_terms, find_bounds
 
-_ETA = validation.Range(low=0, open_low=True, optional=True)
-_NUM_CLASSES = validation.Range(low=2, integer=True, optional=True)
+_ETA = Range(low=0, open_low=True, optional=True)
+_NUM_CLASSES = Range(low=2, integer=True, optional=True)
 
 
 def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False):
@@ -58,16 +58,14 @@ def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False)
         Classification Tasks", ICCV 2021.
     """
     _check_theta("taylor_loss", theta)
-    validation.check("taylor_loss", {"eta": _ETA}, eta=eta)
+    check("taylor_loss", {"eta": _ETA}, eta=eta)
     if eta is not None and bounds is None:
-        raise ValueError(
-            validation.error(
-                "taylor_loss",
-                "bounds",
-                "(low, high) when `eta` is given",
-                bounds,
-                "`TaylorLoss(theta, eta, num_classes)` finds them.",
-            )
+        raise ParameterError(
+            "taylor_loss",
+            "bounds",
+            bounds,
+            "(low, high) when `eta` is given",
+            "`TaylorLoss(theta, eta, num_classes)` finds them.",
         )
     labels, prediction = decode(y_true, y_pred, from_logits)
     p = prediction.probabilities()
@@ -112,7 +110,7 @@ def _check_theta(owner, theta):
             f"{shape}."
         )
     if values is not None and not np.isfinite(values).all():
-        raise ValueError(validation.error(owner, "theta", "finite", values.tolist()))
+        raise ParameterError(owner, "theta", values.tolist(), "finite")
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -151,15 +149,13 @@ class TaylorLoss(FunctionLoss):
         if not is_variable(theta):
             theta = [float(value) for value in theta]
         limits = {"eta": _ETA, "num_classes": _NUM_CLASSES}
-        validation.check(owner, limits, eta=eta, num_classes=num_classes)
+        check(owner, limits, eta=eta, num_classes=num_classes)
         if eta is None:
             bounds = None
         elif bounds is None:
             bounds = self._find_bounds(theta, num_classes)
         elif len(bounds) != 2 or not bounds[0] < bounds[1]:
-            raise ValueError(
-                validation.error(owner, "bounds", "two numbers, low < high", bounds)
-            )
+            raise ParameterError(owner, "bounds", bounds, "two numbers, low < high")
         parameters = {
             "theta": theta,
             "eta": eta,
@@ -172,10 +168,8 @@ class TaylorLoss(FunctionLoss):
     def _find_bounds(self, theta, num_classes):
         owner = type(self).__name__
         if num_classes is None:
-            raise ValueError(
-                validation.error(
-                    owner, "num_classes", "given when `eta` is", num_classes
-                )
+            raise ParameterError(
+                owner, "num_classes", num_classes, "given when `eta` is"
             )
         if is_variable(theta):
             raise ValueError(
@@ -185,26 +179,19 @@ class TaylorLoss(FunctionLoss):
             )
         low, high = find_bounds(theta, num_classes)
         if high - low < 1e-12 * max(1.0, abs(low)):
-            raise ValueError(
-                validation.error(
-                    owner,
-                    "theta",
-                    "a loss that is not constant when `eta` is given",
-                    theta,
-                )
+            raise ParameterError(
+                owner, "theta", theta, "a loss that is not constant when `eta` is given"
             )
         return low, high
 
     def call(self, y_true, y_pred):
         """Loss per example, for as many classes as `num_classes` says."""
         if self.num_classes not in (None, y_pred.shape[-1]):
-            raise ValueError(
-                validation.error(
-                    type(self).__name__,
-                    "num_classes",
-                    f"{y_pred.shape[-1]}, the classes of `y_pred`",
-                    self.num_classes,
-                )
+            raise ParameterError(
+                type(self).__name__,
+                "num_classes",
+                self.num_classes,
+                f"{y_pred.shape[-1]}, the classes of `y_pred`",
             )
         return super().call(y_true, y_pred)
 

@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import ParameterTypeError, Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"order": validation.Range(1, 100, integer=True)}
+_LIMITS = {"order": Range(1, 100, integer=True)}
 
 
 def taylor_cross_entropy(y_true, y_pred, order=2, from_logits=False):
@@ -61,8 +61,8 @@ def taylor_cross_entropy(y_true, y_pred, order=2, from_logits=False):
 def _check_order(owner, order):
     if is_variable(order):
         hint = "It decides the length of the program, so it cannot be a variable."
-        raise TypeError(validation.error(owner, "order", "a plain int", order, hint))
-    validation.check(owner, _LIMITS, order=order)
+        raise ParameterTypeError(owner, "order", order, "a plain int", hint)
+    check(owner, _LIMITS, order=order)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

@@ -3,19 +3,19 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable, with_closed_gradient
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import Labels, decode, to_float
 from tfrobustloss.losses.rows import quick_sum
 from tfrobustloss.losses.tempered_softmax import Tempered, tempered_softmax
 
 _LIMITS = {
-    "t1": validation.Range(0, 1),
-    "t2": validation.Range(0, 5, open_low=True),
-    "label_smoothing": validation.Range(0, 1),
+    "t1": Range(0, 1),
+    "t2": Range(0, 5, open_low=True),
+    "label_smoothing": Range(0, 1),
 }
-_ANY = {"temperature": validation.Range()}
+_ANY = {"temperature": Range()}
 _SMALL = 1e-12  # stands for 1 - t = 0, where expm1(x) is x: the limit
 
 
@@ -33,7 +33,7 @@ def log_t(x, temperature):
         >>> round(float(log_t(0.5, 0.8)), 4)
         -0.6472
     """
-    validation.check("log_t", _ANY, temperature=temperature)
+    check("log_t", _ANY, temperature=temperature)
     return _log_t(ops.log(to_float(x)), temperature)
 
 
@@ -59,7 +59,7 @@ def exp_t(x, temperature):
         >>> round(float(exp_t(-1.0, 1.2)), 4)
         0.4019
     """
-    validation.check("exp_t", _ANY, temperature=temperature)
+    check("exp_t", _ANY, temperature=temperature)
     x = to_float(x)
     power = _one_minus(temperature, x.dtype)
     return ops.exp(ops.log1p(ops.maximum(power * x, -1.0)) / power)
@@ -119,7 +119,7 @@ def bi_tempered_logistic(
         Amid, Warmuth, Anil, Koren, "Robust Bi-Tempered Logistic Loss Based on
         Bregman Divergences", NeurIPS 2019.
     """
-    validation.check(
+    check(
         "bi_tempered_logistic",
         _LIMITS,
         t1=t1,

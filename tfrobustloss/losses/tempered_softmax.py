@@ -12,12 +12,12 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable, with_closed_gradient
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.powers import is_half_integer, power
 from tfrobustloss.losses.rows import quick_sum, row_max, row_sum
 
-LIMITS = {"temperature": validation.Range(0, 5, open_low=True)}
+LIMITS = {"temperature": Range(0, 5, open_low=True)}
 
 _NEAR_ONE = 1e-12  # stands for t - 1 = 0: every formula is at its limit in float64
 _LARGEST_GAP = 1e30  # sums and products with it stay finite in float32
@@ -170,7 +170,7 @@ def tempered_softmax(logits, temperature):
         Amid, Warmuth, Anil, Koren, "Robust Bi-Tempered Logistic Loss Based on
         Bregman Divergences", NeurIPS 2019.
     """
-    validation.check("tempered_softmax", LIMITS, temperature=temperature)
+    check("tempered_softmax", LIMITS, temperature=temperature)
     logits = ops.convert_to_tensor(logits)
     given = keras.backend.standardize_dtype(logits.dtype)
     given = given if "float" in given else "float32"

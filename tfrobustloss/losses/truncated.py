@@ -5,12 +5,12 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import is_variable
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
-_LIMITS = {"q": validation.Range(0, 1), "k": validation.Range(0, 1, open_high=True)}
+_LIMITS = {"q": Range(0, 1), "k": Range(0, 1, open_high=True)}
 _LOG_OF_ZERO = -1e30
 
 
@@ -52,7 +52,7 @@ def truncated_generalized_cross_entropy(
         Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
         Networks with Noisy Labels", NeurIPS 2018.
     """
-    validation.check("truncated_generalized_cross_entropy", _LIMITS, q=q, k=k)
+    check("truncated_generalized_cross_entropy", _LIMITS, q=q, k=k)
     labels, prediction = decode(y_true, y_pred, from_logits)
     # at 1e-12 expm1(x) is x to rounding, and the loss its limit at 0: cross-entropy
     if is_variable(q):

@@ -5,15 +5,15 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.cross_entropy import CrossEntropy
 from tfrobustloss.losses.labels import Labels, to_float
 from tfrobustloss.losses.nested import NestedLoss, check_inner, values
 from tfrobustloss.losses.rows import quick_sum, row_max
 
-_CLIP = {"max_norm": validation.Range(0, 1e6, open_low=True)}
-_BIAS = {"bias": validation.Range(0, 100, optional=True)}
+_CLIP = {"max_norm": Range(0, 1e6, open_low=True)}
+_BIAS = {"bias": Range(0, 100, optional=True)}
 _PLAIN_CLASSES = 10  # up to which MAE learns without a bias
 
 
@@ -50,7 +50,7 @@ def logit_clip(y_true, y_pred, loss, max_norm=1.0):
         Wei et al., "Mitigating Memorization of Noisy Labels by Clipping the Model
         Prediction", ICML 2023.
     """
-    validation.check("logit_clip", _CLIP, max_norm=max_norm)
+    check("logit_clip", _CLIP, max_norm=max_norm)
     _check_logits("logit_clip", loss)
     y_pred = to_float(y_pred)
     labels = y_true if isinstance(y_true, Labels) else Labels(y_true, y_pred)
@@ -103,7 +103,7 @@ def logit_bias(y_true, y_pred, loss, bias=None):
         Staats, Thamm, Rosenow, "Enhancing Noise-Robust Losses for Large-Scale Noisy
         Data Learning", AAAI 2025.
     """
-    validation.check("logit_bias", _BIAS, bias=bias)
+    check("logit_bias", _BIAS, bias=bias)
     _check_logits("logit_bias", loss)
     y_pred = to_float(y_pred)
     labels = y_true if isinstance(y_true, Labels) else Labels(y_true, y_pred)

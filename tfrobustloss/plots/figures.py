@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss import losses
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 
 def check_format(path):
@@ -31,7 +31,7 @@ def check_format(path):
     formats = FigureCanvasAgg.filetypes
     if _ending(path) not in formats:
         constraint = f"a file that ends in one of .{', .'.join(sorted(formats))}"
-        raise ValueError(validation.error("plots", "path", constraint, path))
+        raise ParameterError("plots", "path", path, constraint)
 
 
 def accuracy_curves(record, path="accuracy.png"):
@@ -161,7 +161,7 @@ def transition_matrix(matrix, class_names=None, path="matrix.png"):
     names = list(map(str, range(classes) if class_names is None else class_names))
     if len(names) != classes:
         constraint = f"{classes} names, one a class"
-        raise ValueError(validation.error("plots", "class_names", constraint, names))
+        raise ParameterError("plots", "class_names", names, constraint)
     side = float(np.clip(0.55 * classes + 1.5, 4.5, 12))
     figure = Figure(figsize=(side + 0.7, side), dpi=120, layout="constrained")
     axes = figure.add_subplot()

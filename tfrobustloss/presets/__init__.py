@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from tfrobustloss import losses
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 
 __all__ = ["load_preset", "names"]
 
@@ -67,7 +67,7 @@ def read(path):
     """
     if not isinstance(path, str | os.PathLike):
         constraint = f"a path, or one of {names()}"
-        raise TypeError(validation.error("load_preset", "path", constraint, path))
+        raise ParameterTypeError("load_preset", "path", path, constraint)
     path = os.fspath(path)
     try:
         own = _FOLDER / f"{path}.json"
@@ -84,7 +84,5 @@ def read(path):
         reason = f"It has no format {FORMAT!r}."
     if reason is not None:
         constraint = f"the file of a preset, or one of {names()}"
-        raise ValueError(
-            validation.error("load_preset", "path", constraint, path, reason)
-        )
+        raise ParameterError("load_preset", "path", path, constraint, reason)
     return record

@@ -6,17 +6,17 @@ from tfrobustloss._core.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "CMAES": "tuner.tuner",
-        "CMAESOracle": "tuner.oracle",
-        "CmaSearch": "cmaes.search",
-        "TaylorLossSearch": "taylor.search",
-        "journal": "journal",
-        # of `tfrobustloss.experiments`, on which a search stands
-        "Halving": "_experiments",
-        "LossFamily": "_experiments",
-        "Score": "_experiments",
-        "Task": "_experiments",
-        "Trainer": "_experiments",
-        "make_tasks": "_experiments",
+        "CMAES": ".tuner.tuner",
+        "CMAESOracle": ".tuner.oracle",
+        "CmaSearch": ".cmaes.search",
+        "TaylorLossSearch": ".taylor.search",
+        "journal": ".journal",
+        # on which a search stands
+        "Halving": "tfrobustloss.experiments.trainer",
+        "LossFamily": "tfrobustloss.losses.families",
+        "Score": "tfrobustloss.experiments.trainer",
+        "Task": "tfrobustloss.experiments",
+        "Trainer": "tfrobustloss.experiments.trainer",
+        "make_tasks": "tfrobustloss.experiments",
     },
 )

@@ -3,7 +3,7 @@
 import math
 import warnings
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterTypeError, Range, check
 from tfrobustloss.search import journal as _journal
 from tfrobustloss.search._generation import Generation, Record
 
@@ -83,8 +83,8 @@ class AskTell:
         value = _number(value)
         generation = self._current()
         last = (generation.next_id if generation else self._next_id) - 1
-        ids = validation.Range(low=0, high=last, integer=True)
-        validation.check("CmaSearch", {"candidate_id": ids}, candidate_id=candidate_id)
+        ids = Range(low=0, high=last, integer=True)
+        check("CmaSearch", {"candidate_id": ids}, candidate_id=candidate_id)
         candidate = generation.get(candidate_id) if generation else None
         if candidate is None:
             return False
@@ -208,7 +208,7 @@ def _number(value):
             return float(value)
     except (TypeError, ValueError):
         pass
-    raise TypeError(validation.error("CmaSearch", "value", "a number", value))
+    raise ParameterTypeError("CmaSearch", "value", value, "a number")
 
 
 def check_same(given, recorded, path):

@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 try:
     import fcntl
@@ -48,8 +48,8 @@ class Journal:
             self._descriptor = os.open(self.path, flags, 0o666)
         except OSError as problem:
             constraint = "the path of a file that can be written"
-            raise ValueError(
-                _error(constraint, self.path, f"{problem.strerror}.")
+            raise ParameterError(
+                "CmaSearch", "journal", self.path, constraint, f"{problem.strerror}."
             ) from None
         self._finalizer = weakref.finalize(self, os.close, self._descriptor)
         try:
@@ -123,7 +123,15 @@ class Journal:
     def _write(self, line):
         if self._descriptor is None:
             raise RuntimeError(
-                _error("open", self.path, "Resume the search: CmaSearch.resume(path).")
+                str(
+                    ParameterError(
+                        "CmaSearch",
+                        "journal",
+                        self.path,
+                        "open",
+                        "Resume the search: CmaSearch.resume(path).",
+                    )
+                )
             )
         try:
             written = 0
@@ -152,10 +160,14 @@ def header_of(path):
     try:
         entries, _ = _intact(_read(path).partition(b"\n")[0], path)
     except OSError as problem:
-        raise ValueError(_error("a journal", path, f"{problem.strerror}.")) from None
+        raise ParameterError(
+            "CmaSearch", "journal", path, "a journal", f"{problem.strerror}."
+        ) from None
     if not entries:
         hint = "Its first line is damaged: give CmaSearch the options again."
-        raise ValueError(_error("a journal with its options", path, hint))
+        raise ParameterError(
+            "CmaSearch", "journal", path, "a journal with its options", hint
+        )
     return entries[0]
 
 
@@ -174,10 +186,6 @@ def told(entry):
     return np.array(entry["x"], dtype=float), float(entry["value"])
 
 
-def _error(constraint, path, hint):
-    return validation.error("CmaSearch", "journal", constraint, path, hint)
-
-
 def _read(path):
     with open(path, "rb") as file:
         return file.read()
@@ -190,7 +198,8 @@ def _lock(descriptor, path):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         hint = "Close the other search, or give this one a journal of its own."
-        text = _error("a file that no other search has open", path, hint)
+        constraint = "a file that no other search has open"
+        text = str(ParameterError("CmaSearch", "journal", path, constraint, hint))
         raise InUse(text) from None
     except OSError as problem:
         warnings.warn(
@@ -215,10 +224,14 @@ def _intact(content, path):
         ends.append(start)
     if not entries and content[: len(_MAGIC)] != _MAGIC[: len(content)]:
         hint = "Nothing was written to it."
-        raise ValueError(_error("a journal of CmaSearch, or new", path, hint))
+        raise ParameterError(
+            "CmaSearch", "journal", path, "a journal of CmaSearch, or new", hint
+        )
     if entries and entries[0].get("format") != _FORMAT:
         hint = f"Its format is {entries[0].get('format')!r}, not {_FORMAT!r}."
-        raise ValueError(_error("a journal of this version", path, hint))
+        raise ParameterError(
+            "CmaSearch", "journal", path, "a journal of this version", hint
+        )
     return entries, ends
 
 

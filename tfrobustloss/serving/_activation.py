@@ -2,8 +2,9 @@
 
 import keras
 
-from tfrobustloss._core import models, validation
-from tfrobustloss.losses import tempered_softmax
+from tfrobustloss._core import models
+from tfrobustloss._core.validation import ParameterError, check
+from tfrobustloss.losses import BiTemperedLogistic, tempered_softmax
 
 _LIMITS = {"temperature": BiTemperedLogistic.limits["t2"]}
 NAMES = ("linear", "sigmoid", "softmax")
@@ -35,14 +36,12 @@ def find(owner, model, activation=None, temperature=None, loss=None):
     """
     if activation is not None and activation not in NAMES:
         constraint = f"one of {', '.join(NAMES)}, or None"
-        raise ValueError(validation.error(owner, "activation", constraint, activation))
+        raise ParameterError(owner, "activation", activation, constraint)
     if temperature is not None:
-        validation.check(owner, _LIMITS, temperature=temperature)
+        check(owner, _LIMITS, temperature=temperature)
         if activation is not None:
             hint = f"The activation is {activation!r} already."
-            raise ValueError(
-                validation.error(owner, "temperature", "None", temperature, hint)
-            )
+            raise ParameterError(owner, "temperature", temperature, "None", hint)
         _refuse_second(owner, model, "temperature", temperature)
         return _tempered(temperature), f"tempered softmax of {temperature:g}"
     if activation is not None:
@@ -56,7 +55,7 @@ def _refuse_second(owner, model, name, value):
     """Raises if probabilities would be made of what is probabilities already."""
     if models.are_probabilities(model):
         constraint = "None for a model that ends in probabilities"
-        raise ValueError(validation.error(owner, name, constraint, value, _LEAVE))
+        raise ParameterError(owner, name, value, constraint, _LEAVE)
 
 
 def _from_loss(owner, model, loss):

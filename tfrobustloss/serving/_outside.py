@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.serving import _c_loader
 
 _OWNER = "predict_outside"
@@ -48,7 +48,7 @@ def predict_outside(version, inputs, signature_name="serving_default"):
         (4, 3)
     """
     if not isinstance(version, str | os.PathLike):
-        raise TypeError(validation.error(_OWNER, "version", "a path", version))
+        raise ParameterTypeError(_OWNER, "version", version, "a path")
     if not isinstance(inputs, dict):
         name = "image_bytes" if signature_name == "serving_image_bytes" else "inputs"
         inputs = {name: inputs}
@@ -57,9 +57,7 @@ def predict_outside(version, inputs, signature_name="serving_default"):
         shape = tuple((len(value),) if several else getattr(value, "shape", ()))
         if shape[:1] == (0,):
             constraint = "at least one example"
-            raise ValueError(
-                validation.error(_OWNER, f"{name}.shape", constraint, shape)
-            )
+            raise ParameterError(_OWNER, f"{name}.shape", shape, constraint)
     request = {"version": version, "signature_name": signature_name, "inputs": inputs}
     return run([request])[0][0]
 
@@ -96,11 +94,12 @@ def run(requests):
     answer, results = json.loads(done.stdout), []
     for request, response in zip(plain, answer["responses"], strict=True):
         if "error" in response:
-            text = ["version", "a version that answers", request["version"]]
+            name, value = "version", request["version"]
+            constraint = "a version that answers"
             if response["name"] == "inputs":
                 found = {key: _kind(value) for key, value in request["inputs"].items()}
-                text = ["inputs", "what the signature takes", found]
-            raise ValueError(validation.error(_OWNER, *text, response["error"]))
+                name, value, constraint = "inputs", found, "what the signature takes"
+            raise ParameterError(_OWNER, name, value, constraint, response["error"])
         outputs = response["outputs"].items()
         results.append({name: _from_json(value) for name, value in outputs})
     return results, set(answer["modules"])
@@ -127,7 +126,7 @@ def _plain(values):
         return [_plain(each) for each in values]
     if not isinstance(values, str | int | float | dict):
         constraint = "numbers, text or bytes"
-        raise TypeError(validation.error(_OWNER, "inputs", constraint, values))
+        raise ParameterTypeError(_OWNER, "inputs", values, constraint)
     return values
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 TENSORS, IMAGES = "serving_default", "serving_image_bytes"
 _PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
@@ -77,7 +77,7 @@ def from_images(owner, model, head, preprocessing):
     ):
         hint = f"The model's inputs have shapes {shapes}, without the batch."
         constraint = "False: images need one input of (height, width, 1, 3 or 4)"
-        raise ValueError(validation.error(owner, "image_bytes", constraint, True, hint))
+        raise ParameterError(owner, "image_bytes", True, constraint, hint)
     dtype = tf.as_dtype(model.inputs[0].dtype)
 
     def decode(image):
@@ -95,10 +95,9 @@ def from_images(owner, model, head, preprocessing):
             size = ", ".join(map(str, ("batch", *shape)))
             constraint = f"a function of TensorFlow's or Keras' operations to ({size})"
             first = " ".join(str(error).split())[:200]
-            text = validation.error(
-                owner, "preprocessing", constraint, preprocessing, first
-            )
-            raise ValueError(text) from None
+            raise ParameterError(
+                owner, "preprocessing", preprocessing, constraint, first
+            ) from None
         return tf.ensure_shape(prepared, (None, *shape))
 
     def serve(image_bytes):

@@ -6,8 +6,9 @@ import shutil
 import tempfile
 
 from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError, Range
 
-_LIMITS = {"version": validation.Range(low=1, integer=True, optional=True)}
+_LIMITS = {"version": Range(low=1, integer=True, optional=True)}
 _ATTEMPTS = 100  # versions that others may publish between a look and a rename
 
 
@@ -24,16 +25,16 @@ def check(owner, path, version):
         ValueError: `path` cannot be a folder, or the version exists.
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(validation.error(owner, "path", "a path", path))
+        raise ParameterTypeError(owner, "path", path, "a path")
     name = os.fspath(path)
     if not name or "://" in name:
         constraint = "a folder of this machine"
-        raise ValueError(validation.error(owner, "path", constraint, name))
+        raise ParameterError(owner, "path", name, constraint)
     validation.check(owner, _LIMITS, version=version)
     folder = os.path.abspath(name)
     if os.path.exists(folder) and not os.path.isdir(folder):
         hint = "There is a file of that name."
-        raise ValueError(validation.error(owner, "path", "a folder", name, hint))
+        raise ParameterError(owner, "path", name, "a folder", hint)
     if version is not None and os.path.lexists(os.path.join(folder, f"{version:.0f}")):
         raise _exists(owner, folder, int(version))
     return folder
@@ -72,8 +73,7 @@ def publish(owner, folder, version, write):
             unfinished = tempfile.mkdtemp(prefix=".unfinished-", dir=folder)
         except OSError as error:
             constraint, hint = "a folder that can be written", f"{error.strerror}."
-            text = validation.error(owner, "path", constraint, folder, hint)
-            raise ValueError(text) from None
+            raise ParameterError(owner, "path", folder, constraint, hint) from None
         # mkdtemp's folder is for its owner alone; the one inside is for the server too
         inside = os.path.join(unfinished, "version")
         write(inside)
@@ -105,9 +105,7 @@ def _rename(owner, source, folder, version):
 def _exists(owner, folder, version):
     highest = max(numbers(folder), default=0)
     hint = f"{folder} has that version; the next free one is {highest + 1}."
-    return ValueError(
-        validation.error(owner, "version", "a number that is free", version, hint)
-    )
+    return ParameterError(owner, "version", version, "a number that is free", hint)
 
 
 def _missing(folder):

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 FOLDER, FILE = "assets.extra", "tf_serving_warmup_requests"
 LARGEST = 1000  # records; TF Serving refuses to load a version with more
@@ -46,7 +46,7 @@ def requests(owner, warmup, signatures, blank):
     for name, examples in warmup.items():
         if name not in signatures:
             constraint = f"examples, or a dict with keys of {sorted(signatures)}"
-            raise ValueError(validation.error(owner, "warmup", constraint, name))
+            raise ParameterError(owner, "warmup", name, constraint)
         specs = signatures[name]
         if examples is None:
             arrays = blank(name)
@@ -59,9 +59,7 @@ def requests(owner, warmup, signatures, blank):
     if len(result) > LARGEST:
         hint = "TF Serving takes no more."
         constraint = f"at most {LARGEST} examples"
-        raise ValueError(
-            validation.error(owner, "warmup", constraint, len(result), hint)
-        )
+        raise ParameterError(owner, "warmup", len(result), constraint, hint)
     return result
 
 
@@ -71,9 +69,7 @@ def _arrays(owner, signature, specs, examples):
         examples = {specs[0].name: examples}
     if set(examples) != {spec.name for spec in specs}:
         constraint = f"examples of the inputs {[spec.name for spec in specs]}"
-        raise ValueError(
-            validation.error(owner, "warmup", constraint, sorted(examples))
-        )
+        raise ParameterError(owner, "warmup", sorted(examples), constraint)
     arrays = []
     for spec in specs:
         dtype = spec.dtype.as_numpy_dtype
@@ -91,12 +87,12 @@ def _arrays(owner, signature, specs, examples):
             if text:
                 constraint = f"a list of bytes for {signature}"
             shape = tuple(array.shape)
-            raise ValueError(validation.error(owner, "warmup", constraint, shape))
+            raise ParameterError(owner, "warmup", shape, constraint)
         arrays.append(array)
     if len({len(array) for array in arrays}) > 1:
         lengths = [len(array) for array in arrays]
         constraint = "as many examples of each input"
-        raise ValueError(validation.error(owner, "warmup", constraint, lengths))
+        raise ParameterError(owner, "warmup", lengths, constraint)
     return arrays
 
 

@@ -3,7 +3,13 @@
 import keras
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+    check_flag,
+)
 from tfrobustloss.serving import _activation, _signatures, _versions, _warmup
 
 _OWNER = "export"
@@ -84,19 +90,16 @@ def export(
     folder = _versions.check(_OWNER, path, version)
     loss, model = getattr(model, "loss", None), inside(model)
     check_model(_OWNER, model)
-    validation.check_flag(_OWNER, "image_bytes", image_bytes)
+    check_flag(_OWNER, "image_bytes", image_bytes)
     num_classes = model.outputs[0].shape[-1]
     names = _check_names(class_names, num_classes)
     top_k = _check_top_k(top_k, num_classes)
     if preprocessing is not None and not image_bytes:
         hint = "It prepares decoded images; add image_bytes=True."
-        error = validation.error(_OWNER, "preprocessing", "None", preprocessing, hint)
-        raise ValueError(error)
+        raise ParameterError(_OWNER, "preprocessing", preprocessing, "None", hint)
     if preprocessing is not None and not callable(preprocessing):
         constraint = "a function, a layer or None"
-        raise TypeError(
-            validation.error(_OWNER, "preprocessing", constraint, preprocessing)
-        )
+        raise ParameterTypeError(_OWNER, "preprocessing", preprocessing, constraint)
     function, told = _activation.find(_OWNER, model, activation, temperature, loss)
     head = _signatures.head(function, names, top_k)
     signatures = {_signatures.TENSORS: _signatures.from_tensors(model, head)}
@@ -140,19 +143,19 @@ def check_model(owner, model):
             "Save the model as .keras and export it with KERAS_BACKEND=tensorflow."
         )
     if not isinstance(model, keras.Model):
-        raise TypeError(validation.error(owner, "model", "a keras.Model", model))
+        raise ParameterTypeError(owner, "model", model, "a keras.Model")
     if not model.built:
         hint = "Give it a keras.Input, call it on data or fit it."
-        raise ValueError(validation.error(owner, "model", "built", model.name, hint))
+        raise ParameterError(owner, "model", model.name, "built", hint)
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         hint = "Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
         constraint = "functional or sequential"
-        raise ValueError(validation.error(owner, "model", constraint, model.name, hint))
+        raise ParameterError(owner, "model", model.name, constraint, hint)
     shapes = [tuple(output.shape) for output in model.outputs]
     if len(shapes) != 1 or len(shapes[0]) < 2 or shapes[0][-1] is None:
         hint = f"Its outputs have shapes {shapes}."
         constraint = "a model with one output of shape (batch, ..., classes)"
-        raise ValueError(validation.error(owner, "model", constraint, model.name, hint))
+        raise ParameterError(owner, "model", model.name, constraint, hint)
 
 
 def _check_names(class_names, num_classes):
@@ -161,23 +164,19 @@ def _check_names(class_names, num_classes):
     ordered = isinstance(class_names, list | tuple | np.ndarray)
     if not ordered or not all(isinstance(name, str) for name in class_names):
         constraint = "a list of text, in the order of the model's outputs"
-        raise TypeError(
-            validation.error(_OWNER, "class_names", constraint, class_names)
-        )
+        raise ParameterTypeError(_OWNER, "class_names", class_names, constraint)
     names = [str(name) for name in class_names]  # numpy's are a class of their own
     if len(names) != num_classes:
         constraint = f"{num_classes} names, one for each output of the model"
         hint = f"These are {len(names)}."
         shown = names if len(names) <= _TEXT_LIMIT else [*names[:_TEXT_LIMIT], "..."]
-        raise ValueError(
-            validation.error(_OWNER, "class_names", constraint, shown, hint)
-        )
+        raise ParameterError(_OWNER, "class_names", shown, constraint, hint)
     return names
 
 
 def _check_top_k(top_k, num_classes):
-    limits = {"top_k": validation.Range(1, num_classes, integer=True, optional=True)}
-    validation.check(_OWNER, limits, top_k=top_k)
+    limits = {"top_k": Range(1, num_classes, integer=True, optional=True)}
+    check(_OWNER, limits, top_k=top_k)
     return min(_TEXT_LIMIT, num_classes) if top_k is None else int(top_k)
 
 
@@ -236,10 +235,9 @@ def _answer(functions, requests):
         except tf.errors.OpError as error:
             constraint = "examples that the model can answer"
             hint = " ".join(error.message.split())[:200]
-            text = validation.error(
-                _OWNER, "warmup", constraint, f"one for {name}", hint
-            )
-            raise ValueError(text) from None
+            raise ParameterError(
+                _OWNER, "warmup", f"one for {name}", constraint, hint
+            ) from None
 
 
 def _tensor(value):

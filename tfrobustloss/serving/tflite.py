@@ -5,7 +5,8 @@ import tempfile
 
 import keras
 
-from tfrobustloss._core import files, validation
+from tfrobustloss._core import files
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.serving import _activation, saved_model
 
 _OWNER = "export_tflite"
@@ -35,11 +36,11 @@ def export_tflite(model, path, *, activation=None, temperature=None):
         ['model.tflite']
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(validation.error(_OWNER, "path", "a path", path))
+        raise ParameterTypeError(_OWNER, "path", path, "a path")
     path = os.fspath(path)
     if not path.endswith(".tflite"):
         constraint = "a path that ends in .tflite"
-        raise ValueError(validation.error(_OWNER, "path", constraint, path))
+        raise ParameterError(_OWNER, "path", path, constraint)
     files.check_writable(_OWNER, "path", path)
     loss, model = getattr(model, "loss", None), saved_model.inside(model)
     saved_model.check_model(_OWNER, model)

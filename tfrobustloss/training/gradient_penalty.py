@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.backend import slope
-from tfrobustloss.losses.other_tasks import targets
+from tfrobustloss._core.shapes import agree, check_rank
+from tfrobustloss._core.validation import ParameterError, Range, check, check_flag
 
-_LIMITS = {"weight": validation.Range(low=0)}
+_LIMITS = {"weight": Range(low=0)}
 _SMALLEST = 1e-5  # the root's own slope stays finite at 0, as in their code
 _LARGEST = 1e15  # its square and sums of that stay finite in float32
 
@@ -59,8 +59,8 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
         one-sided: Petzka et al., "On the Regularization of Wasserstein
         GANs", ICLR 2018.
     """
-    validation.check("gradient_penalty", _LIMITS, weight=weight)
-    validation.check_flag("gradient_penalty", "one_sided", one_sided)
+    check("gradient_penalty", _LIMITS, weight=weight)
+    check_flag("gradient_penalty", "one_sided", one_sided)
     real, fake = _examples(real, fake)
     count = ops.shape(real)[0]
     shape = (count, *[1] * (len(real.shape) - 1))
@@ -75,15 +75,15 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
 def _examples(real, fake):
     """Both as constants in float32, of one shape."""
     owner = "gradient_penalty"
-    targets.check_rank(owner, real=real, fake=fake)
+    check_rank(owner, real=real, fake=fake)
     real, fake = (
         ops.stop_gradient(ops.cast(ops.convert_to_tensor(each), "float32"))
         for each in (real, fake)
     )
     shape, received = tuple(real.shape), tuple(fake.shape)
-    if not targets.agree(shape, received) or len(shape) < 2:
+    if not agree(shape, received) or len(shape) < 2:
         constraint = f"of the shape of `real`, {shape}, `(batch, ...)`"
-        raise ValueError(validation.error(owner, "fake", constraint, received))
+        raise ParameterError(owner, "fake", received, constraint)
     # a batch of a length that the run alone knows fails there if it is another
     if received[0] is None:
         fake = ops.reshape(fake, (ops.shape(real)[0], *ops.shape(fake)[1:]))

@@ -2,12 +2,17 @@
 
 import keras
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 
 _LIMITS = {
-    "start": validation.Range(0, 1),
-    "step": validation.Range(-1, 1),
-    "end": validation.Range(0, 1),
+    "start": Range(0, 1),
+    "step": Range(-1, 1),
+    "end": Range(0, 1),
 }
 _KNOWN = ("keras", "tfrobustloss")  # whose losses hold nothing that is not an attribute
 
@@ -61,15 +66,11 @@ class ShiftToBoundary(keras.callbacks.Callback):
         super().__init__()
         if not isinstance(weight, keras.Variable):
             constraint = "the `keras.Variable` that the loss has as `alpha`"
-            raise TypeError(
-                validation.error("ShiftToBoundary", "weight", constraint, weight)
-            )
-        validation.check("ShiftToBoundary", _LIMITS, start=start, step=step, end=end)
+            raise ParameterTypeError("ShiftToBoundary", "weight", weight, constraint)
+        check("ShiftToBoundary", _LIMITS, start=start, step=step, end=end)
         if step * (end - start) < 0:
             constraint = f"of the sign that leads from `start` {start} to `end` {end}"
-            raise ValueError(
-                validation.error("ShiftToBoundary", "step", constraint, step)
-            )
+            raise ParameterError("ShiftToBoundary", "step", step, constraint)
         self.weight = weight
         self.start, self.step, self.end = start, step, end
 
@@ -91,9 +92,7 @@ class ShiftToBoundary(keras.callbacks.Callback):
             "A loaded model has a number there. Compile it again: "
             "`model.compile(model.optimizer, RegionBoundary(alpha=weight, ...))`."
         )
-        raise ValueError(
-            validation.error("ShiftToBoundary", "weight", constraint, self.weight, hint)
-        )
+        raise ParameterError("ShiftToBoundary", "weight", self.weight, constraint, hint)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the weight of this epoch."""

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, Range, check
 
-_LIMITS = {"seed": validation.Range(low=0, high=2**64 - 1, integer=True)}
+_LIMITS = {"seed": Range(low=0, high=2**64 - 1, integer=True)}
 # Two large primes. The first keeps the draws of a batch apart, the second the pairs
 # (a, b) and (b, a): PyTorch's generators are started from the sum of a pair.
 _STEP, _SECOND = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
@@ -36,7 +36,7 @@ class SeedStream(keras.random.SeedGenerator):
         elif isinstance(seed, keras.random.SeedGenerator):
             seed = seed.next()
         elif not hasattr(seed, "shape"):
-            validation.check("Recipe", _LIMITS, seed=seed)
+            check("Recipe", _LIMITS, seed=seed)
             words = [int(seed) % 2**32, int(seed) // 2**32]
             seed = np.array(words, "uint32").astype(dtype)
         seed = ops.cast(ops.convert_to_tensor(seed), dtype)
@@ -45,8 +45,7 @@ class SeedStream(keras.random.SeedGenerator):
         if tuple(seed.shape) != (2,):
             shape = tuple(seed.shape)
             hint = "A tensor is one number, or two."
-            text = validation.error("Recipe", "seed.shape", "() or (2,)", shape, hint)
-            raise ValueError(text)
+            raise ParameterError("Recipe", "seed.shape", shape, "() or (2,)", hint)
         self._dtype = dtype
         self._pair = seed * self._constant([1, _SECOND])
         self._drawn = 0

@@ -5,16 +5,16 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.data.augment._sampling import FILL_MODES, sample
 
 _LIMITS = {
-    "rotation": validation.Range(low=0, high=180),
-    "shift": validation.Range(low=0, high=1),
-    "pixels": validation.Range(low=0, integer=True),
-    "shear": validation.Range(low=0, high=1),
-    "zoom": validation.Range(low=0, high=1, open_high=True),
-    "fill_value": validation.Range(),
+    "rotation": Range(low=0, high=180),
+    "shift": Range(low=0, high=1),
+    "pixels": Range(low=0, integer=True),
+    "shear": Range(low=0, high=1),
+    "zoom": Range(low=0, high=1, open_high=True),
+    "fill_value": Range(),
 }
 _FLIPS = (None, "horizontal", "vertical", "both")
 
@@ -79,7 +79,7 @@ class Affine:
             "fill_mode": fill_mode,
             "fill_value": fill_value,
         }
-        validation.check("Affine", _LIMITS, **self._config)
+        check("Affine", _LIMITS, **self._config)
         _check_one_of("flip", flip, _FLIPS)
         _check_one_of("fill_mode", fill_mode, FILL_MODES)
 
@@ -199,4 +199,4 @@ def _sign(draw):
 def _check_one_of(name, value, known):
     if value not in known:
         constraint = "one of " + ", ".join(map(repr, known))
-        raise ValueError(validation.error("Affine", name, constraint, value))
+        raise ParameterError("Affine", name, value, constraint)

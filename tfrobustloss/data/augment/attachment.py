@@ -5,10 +5,15 @@ import inspect
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 from tfrobustloss.data.augment.recipe import Recipe
 
-_LIMITS = {"seed": validation.Range(0, 2**31 - 1, integer=True, optional=True)}
+_LIMITS = {"seed": Range(0, 2**31 - 1, integer=True, optional=True)}
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -39,7 +44,7 @@ class Augmentation(keras.layers.Layer):
         # images keep their dtype under any policy: the model's first layer casts them
         super().__init__(**{"autocast": False, **layer_options})
         if not isinstance(recipe, Recipe):
-            raise TypeError(validation.error("attach", "recipe", "a `Recipe`", recipe))
+            raise ParameterTypeError("attach", "recipe", recipe, "a `Recipe`")
         if recipe.mixes_labels:
             names = [type(each).__name__ for each in recipe.steps if each.mixes_labels]
             constraint = "a recipe that leaves labels alone"
@@ -47,9 +52,8 @@ class Augmentation(keras.layers.Layer):
                 "A layer sees images only: give this recipe to "
                 "`data.pipeline(..., augment=recipe)`."
             )
-            text = validation.error("attach", "recipe", constraint, names, hint)
-            raise ValueError(text)
-        validation.check("attach", _LIMITS, seed=seed)
+            raise ParameterError("attach", "recipe", names, constraint, hint)
+        check("attach", _LIMITS, seed=seed)
         self.recipe = recipe
         self.seed = None if seed is None else int(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
@@ -174,13 +178,11 @@ def attach(model, recipe, seed=None):
         True
     """
     if not isinstance(model, keras.Model):
-        raise TypeError(validation.error("attach", "model", "a `keras.Model`", model))
+        raise ParameterTypeError("attach", "model", model, "a `keras.Model`")
     if isinstance(model, AugmentedModel):
         constraint = "a model without a recipe"
         hint = "Recipes add up: `attach(detach(model), one + two)`."
-        raise ValueError(
-            validation.error("attach", "model", constraint, model.name, hint)
-        )
+        raise ParameterError("attach", "model", model.name, constraint, hint)
     augmentation = Augmentation(recipe, seed, name="augmentation")
     return AugmentedModel(model, augmentation, name=f"augmented_{model.name}")
 
@@ -205,5 +207,5 @@ def detach(model):
     """
     if not isinstance(model, AugmentedModel):
         constraint = "a model from `attach`"
-        raise TypeError(validation.error("detach", "model", constraint, model))
+        raise ParameterTypeError("detach", "model", model, constraint)
     return model.model

@@ -3,16 +3,16 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
 from tfrobustloss._core._label_rows import label_rows
+from tfrobustloss._core.validation import ParameterTypeError, Range, check, check_flag
 
 _LIMITS = {
-    "num_classes": validation.Range(low=2, integer=True),
-    "alpha": validation.Range(low=0, open_low=True),
+    "num_classes": Range(low=2, integer=True),
+    "alpha": Range(low=0, open_low=True),
 }
 _CUT_LIMITS = {
     **_LIMITS,
-    "alpha": validation.Range(low=0, high=1, open_low=True),
+    "alpha": Range(low=0, high=1, open_low=True),
 }
 
 
@@ -43,9 +43,9 @@ class ImageLayer:
     def __init__(self, layer, supports_jit=None):
         if not hasattr(layer, "get_random_transformation"):
             constraint = "one of Keras' random image layers"
-            raise TypeError(validation.error("ImageLayer", "layer", constraint, layer))
+            raise ParameterTypeError("ImageLayer", "layer", layer, constraint)
         if supports_jit is not None:
-            validation.check_flag("ImageLayer", "supports_jit", supports_jit)
+            check_flag("ImageLayer", "supports_jit", supports_jit)
         self.layer = layer
         own = layer.supports_jit
         self.supports_jit = own if supports_jit is None else bool(supports_jit)
@@ -118,7 +118,7 @@ class _Mixing:
 
     def __init__(self, num_classes, alpha):
         name = type(self).__name__
-        validation.check(name, self.limits, num_classes=num_classes, alpha=alpha)
+        check(name, self.limits, num_classes=num_classes, alpha=alpha)
         self.num_classes = int(num_classes)
         self.alpha = float(alpha)
         self.layer = self._layer()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.data.augment._seeds import SeedStream
 
 
@@ -41,9 +41,7 @@ class Recipe:
             hint = _way_out(step)
             if hint is not None:
                 constraint = "steps, such as `Affine(...)`"
-                raise TypeError(
-                    validation.error("Recipe", "steps", constraint, step, hint)
-                )
+                raise ParameterTypeError("Recipe", "steps", step, constraint, hint)
             found.append(step)
         self.steps = tuple(found)
 
@@ -76,10 +74,7 @@ class Recipe:
             if len(shape) != 4 or None in shape[1:]:
                 constraint = "(batch, height, width, channels), all but batch known"
                 hint = "For a single image, add an axis: `images[None]`."
-                text = validation.error(
-                    "Recipe", "images.shape", constraint, shape, hint
-                )
-                raise ValueError(text)
+                raise ParameterError("Recipe", "images.shape", shape, constraint, hint)
             seeds = SeedStream(seed)
             for step in self.steps:
                 images, labels = step(images, labels, seeds)

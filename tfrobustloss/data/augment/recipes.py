@@ -2,7 +2,12 @@
 
 import keras
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 from tfrobustloss.data.augment.affine import Affine
 from tfrobustloss.data.augment.layers import (
     CutMix,
@@ -13,9 +18,9 @@ from tfrobustloss.data.augment.layers import (
 from tfrobustloss.data.augment.recipe import Recipe
 
 _LIMITS = {
-    "magnitude": validation.Range(low=0, high=10),
-    "num_ops": validation.Range(low=1, integer=True),
-    "probability": validation.Range(low=0, high=1),
+    "magnitude": Range(low=0, high=10),
+    "num_ops": Range(low=1, integer=True),
+    "probability": Range(low=0, high=1),
 }
 # Section 4.2. "warping", for CIFAR-10, has neither a kind nor an amount there: the
 # shear of .2 stands for it. Fill mode and the use of both directions are not stated.
@@ -58,7 +63,7 @@ def adma(dataset):
     if not isinstance(dataset, str) or dataset not in _ADMA:
         constraint = "one of " + ", ".join(map(repr, _ADMA))
         hint = "For other data: `Recipe([Affine(...)])`."
-        raise ValueError(validation.error("adma", "dataset", constraint, dataset, hint))
+        raise ParameterError("adma", "dataset", dataset, constraint, hint)
     return Recipe([Affine(**_ADMA[dataset])])
 
 
@@ -83,9 +88,9 @@ def pad_crop_flip(padding=4):
     Reference:
         He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
     """
-    validation.check(
+    check(
         "pad_crop_flip",
-        {"padding": validation.Range(low=0, integer=True)},
+        {"padding": Range(low=0, integer=True)},
         padding=padding,
     )
     return Recipe([Affine(pixels=padding, flip="horizontal", fill_mode="constant")])
@@ -119,7 +124,7 @@ def rand_augment(magnitude=5, num_ops=2, value_range=(0, 255)):
         Cubuk et al., "RandAugment: Practical Automated Data Augmentation with a Reduced
         Search Space", NeurIPS 2020.
     """
-    validation.check("rand_augment", _LIMITS, magnitude=magnitude, num_ops=num_ops)
+    check("rand_augment", _LIMITS, magnitude=magnitude, num_ops=num_ops)
     layer = SeededRandAugment(
         value_range=_pair("rand_augment", "value_range", value_range),
         num_ops=int(num_ops),
@@ -154,11 +159,11 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
     Reference:
         Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
     """
-    validation.check("random_erasing", _LIMITS, probability=probability)
+    check("random_erasing", _LIMITS, probability=probability)
     area = _pair("random_erasing", "area", area)
     for end in area:
-        limits = {"area": validation.Range(low=0, high=1)}
-        validation.check("random_erasing", limits, area=end)
+        limits = {"area": Range(low=0, high=1)}
+        check("random_erasing", limits, area=end)
     layer = keras.layers.RandomErasing(
         # a pair: of a single number Keras' layer draws the probability as well
         factor=(probability, probability),
@@ -222,5 +227,5 @@ def cutmix(num_classes, alpha=1.0):
 def _pair(owner, name, values):
     if not isinstance(values, tuple | list) or len(values) != 2:
         constraint = "a pair: the smallest and the largest"
-        raise TypeError(validation.error(owner, name, constraint, values))
+        raise ParameterTypeError(owner, name, values, constraint)
     return tuple(values)

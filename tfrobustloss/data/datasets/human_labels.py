@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.data.datasets import plain_pickle
 
 _OWNER = "load_human_labels"
@@ -57,7 +57,7 @@ def load_human_labels(path, dataset=None):
         Human Annotations", ICLR 2022.
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(validation.error(_OWNER, "path", "a path", path))
+        raise ParameterTypeError(_OWNER, "path", path, "a path")
     path = os.path.expanduser(os.fspath(path))
     if not os.path.isfile(path):
         hint = (
@@ -65,7 +65,7 @@ def load_human_labels(path, dataset=None):
             "from the folder `data` of github.com/UCSC-REAL/cifar-10-100n (for "
             "non-commercial use) and give its path."
         )
-        raise ValueError(validation.error(_OWNER, "path", _READABLE, path, hint))
+        raise ParameterError(_OWNER, "path", path, _READABLE, hint)
     labels = {
         str(name): _label_array(path, name, values)
         for name, values in _read(path).items()
@@ -73,7 +73,7 @@ def load_human_labels(path, dataset=None):
     if not labels or len({len(one) for one in labels.values()}) != 1:
         constraint = "labels of one length"
         lengths = {name: len(one) for name, one in labels.items()}
-        raise ValueError(validation.error(_OWNER, path, constraint, lengths))
+        raise ParameterError(_OWNER, path, lengths, constraint)
     return labels if dataset is None else _aligned(labels, dataset)
 
 
@@ -81,18 +81,17 @@ def _read(path):
     kind = os.path.splitext(path)[1].lower()
     readers = {".npy": _read_npy, ".npz": _read_npz, ".pt": _read_pt, ".pth": _read_pt}
     if kind not in readers:
-        raise ValueError(validation.error(_OWNER, "path", _READABLE, path))
+        raise ParameterError(_OWNER, "path", path, _READABLE)
     try:
         found = readers[kind](path)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         hint = f"It cannot be read: {error}."
-        text = validation.error(_OWNER, "path", _READABLE, path, hint)
-        raise ValueError(text) from None
+        raise ParameterError(_OWNER, "path", path, _READABLE, hint) from None
     if not isinstance(found, dict):
         found = {"noisy_label": found}
     if len(found) > 100:
         hint = f"It has {len(found)} entries."
-        raise ValueError(validation.error(_OWNER, "path", _READABLE, path, hint))
+        raise ParameterError(_OWNER, "path", path, _READABLE, hint)
     return found
 
 
@@ -150,13 +149,9 @@ def _label_array(path, name, values):
         kind = type(values).__name__
         if isinstance(values, np.ndarray):
             kind = str(values.dtype)
-        raise ValueError(
-            validation.error(_OWNER, f"{path}[{name!r}]", constraint, kind)
-        )
+        raise ParameterError(_OWNER, f"{path}[{name!r}]", kind, constraint)
     if values.ndim == 0:
-        raise ValueError(
-            validation.error(_OWNER, f"{path}[{name!r}].shape", "(examples,)", ())
-        )
+        raise ParameterError(_OWNER, f"{path}[{name!r}].shape", (), "(examples,)")
     return values.astype(np.int64)
 
 
@@ -166,18 +161,17 @@ def _aligned(labels, dataset):
         return labels
     if dataset.ids is None:
         hint = "Sets with an `id`, such as TFDS' cifar10 and cifar100, have them."
-        raise ValueError(validation.error(_OWNER, "dataset.ids", "there", None, hint))
+        raise ParameterError(_OWNER, "dataset.ids", None, "there", hint)
     order = np.array([int(str(one).rpartition("_")[2]) for one in dataset.ids])
     length = len(next(iter(labels.values())))
     if order.size and not 0 <= order.min() <= order.max() < length:
         constraint = f"numbered from 0 to {length - 1}, as the file is"
         found = str(dataset.ids[int(order.argmax())])
-        raise ValueError(validation.error(_OWNER, "dataset.ids", constraint, found))
+        raise ParameterError(_OWNER, "dataset.ids", found, constraint)
     aligned = {name: values[order] for name, values in labels.items()}
     if clean is not None and not np.array_equal(aligned[_CLEAN], truth):
         wrong = int(np.sum(aligned[_CLEAN] != truth))
         constraint = "the set whose clean labels the file has"
         hint = f"{wrong} of {truth.size} clean labels differ."
-        text = validation.error(_OWNER, "dataset", constraint, dataset.name, hint)
-        raise ValueError(text)
+        raise ParameterError(_OWNER, "dataset", dataset.name, constraint, hint)
     return aligned

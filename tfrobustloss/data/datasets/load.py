@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets import manual
 from tfrobustloss.data.datasets import splits as _splits
 from tfrobustloss.data.datasets._image_files import fitted, read_all
@@ -95,7 +95,7 @@ def load(name, split="train", data_dir=None):
     """
     if not isinstance(name, str) or not name:
         constraint = "'digits' or the name of a TFDS dataset"
-        raise ValueError(validation.error("load", "name", constraint, name))
+        raise ParameterError("load", "name", name, constraint)
     if name == "digits":
         return _load_digits(split)
     if name in _MANUAL:
@@ -135,13 +135,13 @@ def _load_tfds(name, split, data_dir):
     kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
     if not all(isinstance(features.get(key), kind) for key, kind in kinds.items()):
         constraint = "a set of images with an `image` and a class `label`"
-        raise ValueError(validation.error("load", "name", constraint, name))
+        raise ParameterError("load", "name", name, constraint)
     shape = features["image"].shape
     if piece is None:
         if None in shape:
             constraint = "a set with images of one size"
             hint = f"Its shape is {shape}."
-            raise ValueError(validation.error("load", "name", constraint, name, hint))
+            raise ParameterError("load", "name", name, constraint, hint)
         count = builder.info.splits[base].num_examples
         chosen = np.arange(count)[part(count)]
         labels, ids = _read_labels(builder, base, features)
@@ -226,8 +226,7 @@ def _find_builder(name, data_dir):
         folders = [str(d) for d in file_utils.list_data_dirs(given_data_dir=data_dir)]
     except ValueError as error:  # a name or a choice of versions TFDS cannot read
         constraint, reason = "'digits' or a TFDS dataset", str(error).split("\n")[0]
-        text = validation.error("load", "name", constraint, name, reason)
-        raise ValueError(text) from None
+        raise ParameterError("load", "name", name, constraint, reason) from None
     folders = [d if "://" in d else os.path.abspath(d) for d in folders]
     constraint = f"'digits' or a dataset prepared in {', '.join(folders)}"
     elsewhere = (
@@ -245,5 +244,4 @@ def _find_builder(name, data_dir):
         )
     else:
         hint = f"TFDS has no download of that name: check it, or {elsewhere}."
-    text = validation.error("load", "name", constraint, name, hint)
-    raise ValueError(text) from None
+    raise ParameterError("load", "name", name, constraint, hint) from None

@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets import splits
 from tfrobustloss.data.datasets._image_files import ImageFiles
 from tfrobustloss.data.datasets.image_dataset import ImageDataset
@@ -68,9 +68,7 @@ def load_clothing1m(name, split, data_dir):
     labels = np.array([known[key] for key in keys], np.int64)
     if labels.size and labels.max() >= len(_CLOTHING_CLASSES):
         constraint = f"class ids below {len(_CLOTHING_CLASSES)}"
-        raise ValueError(
-            validation.error("load", str(labels_path), constraint, int(labels.max()))
-        )
+        raise ParameterError("load", str(labels_path), int(labels.max()), constraint)
     images = ImageFiles([str(folder / key) for key in keys], _CLOTHING_SIZE)
     count = len(_CLOTHING_CLASSES)
     ids = np.array(keys, str)
@@ -95,7 +93,7 @@ def load_ham10000(name, split, data_dir):
         if diagnosis not in _LESION_CLASSES:
             constraint = f"one of {', '.join(_LESION_CLASSES)}"
             place = f"dx of {image_id} in {table}"
-            raise ValueError(validation.error("load", place, constraint, diagnosis))
+            raise ParameterError("load", place, diagnosis, constraint)
     labels = np.array([_LESION_CLASSES.index(one) for _, one in rows], np.int64)
     chosen = splits.every_kth(labels, _LESION_TEST_EVERY, split)
     chosen = chosen[part(len(chosen))]
@@ -123,4 +121,4 @@ def _listed(name, folder, file, source):
 
 def _absent(name, missing, source):
     constraint = f"a dataset that is here, but there is no {missing}"
-    return ValueError(validation.error("load", "name", constraint, name, source))
+    return ParameterError("load", "name", name, constraint, source)

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 _SLICE = re.compile(r"(?P<base>[^\[\]]+)(\[(?P<low>-?\d+%?)?:(?P<high>-?\d+%?)?\])?")
 
@@ -29,7 +29,7 @@ def parse(name, split, splits):
         known = ", ".join(f"'{one}'" for one in splits)
         constraint = f"one of {known}, the splits of {name!r}"
         hint = "A slice of one is written 'train[:50000]' or 'train[80%:]'."
-        raise ValueError(validation.error("load", "split", constraint, split, hint))
+        raise ParameterError("load", "split", split, constraint, hint)
 
     def place(text, count):
         if text is None:

@@ -3,8 +3,8 @@
 Everything here needs labels, some of them wrong, and the probabilities that a model
 gives their classes. The model must never have seen those labels, or it has learnt the
 wrong ones: `tfrobustloss.experiments.cross_validation` makes such probabilities.
-Nothing here needs clean labels. The matrix can only be told where every class has examples that
-are clearly of it, and a wrong label depends on the clean class alone.
+Nothing here needs clean labels. The matrix can only be told where every class has
+examples that are clearly of it, and a wrong label depends on the clean class alone.
 """
 
 from tfrobustloss.data.estimate.methods import METHODS

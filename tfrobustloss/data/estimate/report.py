@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core._estimate_input import check_both
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.data.estimate._bootstrap import interval
 from tfrobustloss.data.estimate.methods import METHODS, Estimate
 from tfrobustloss.data.estimate.recommendation import recommend
@@ -16,10 +16,10 @@ from tfrobustloss.data.estimate.results import (
 from tfrobustloss.data.noise import SEED
 
 _LIMITS = {
-    "confidence": validation.Range(0, 1, open_low=True, open_high=True),
-    "resamples": validation.Range(low=20, integer=True),
+    "confidence": Range(0, 1, open_low=True, open_high=True),
+    "resamples": Range(low=20, integer=True),
     "seed": SEED,
-    "top": validation.Range(low=1, integer=True),
+    "top": Range(low=1, integer=True),
 }
 _NO_INFORMATION = (
     "The probabilities say no more about the labels than chance: rate, interval, "
@@ -229,8 +229,8 @@ def check_options(owner, method, **options):
     """Raises if a method does not exist or another argument is outside its range."""
     if method not in METHODS:
         constraint = f"one of {', '.join(METHODS)}"
-        raise ValueError(validation.error(owner, "method", constraint, method))
-    validation.check(owner, _LIMITS, **options)
+        raise ParameterError(owner, "method", method, constraint)
+    check(owner, _LIMITS, **options)
 
 
 def _estimate(owner, labels, probabilities, method, **options):

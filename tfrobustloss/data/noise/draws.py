@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.labels import integers
+from tfrobustloss._core.validation import Range, check
 
-SEED = validation.Range(low=0, high=2**64 - 1, integer=True)
+SEED = Range(low=0, high=2**64 - 1, integer=True)
 
 # SplitMix64: the step of its counter and the two multipliers of its mixing function.
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -40,7 +40,7 @@ def uniform_draws(indices, seed):
         Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators",
         OOPSLA 2014.
     """
-    validation.check("uniform_draws", {"seed": SEED}, seed=seed)
+    check("uniform_draws", {"seed": SEED}, seed=seed)
     indices = integers("uniform_draws", "indices", indices, 0)
     counters = indices.reshape(-1).astype(np.uint64) + np.uint64(1)
     start = _mix(np.full(1, int(seed), np.uint64) + _STEP)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.labels import plain_array
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.data.noise.draws import SEED, normal_draws, stream_seed, uniform_draws
 
-_LIMITS = {"amount": validation.Range(low=0, high=1), "seed": SEED}
-_OPEN_LIMITS = {"rate": validation.Range(low=0, high=1), "seed": SEED}
+_LIMITS = {"amount": Range(low=0, high=1), "seed": SEED}
+_OPEN_LIMITS = {"rate": Range(low=0, high=1), "seed": SEED}
 _KINDS = ("gaussian", "salt_and_pepper", "outliers")
 _WHETHER, _WHAT = range(2)  # the streams of draws
 _VALUES_A_CHUNK = 1 << 20
@@ -46,10 +46,10 @@ def feature_noise(images, kind, amount, seed, value_range=None):
         [[0, 0, 100, 100], [255, 100, 255, 100]]
     """
     owner = "feature_noise"
-    validation.check(owner, _LIMITS, amount=amount, seed=seed)
+    check(owner, _LIMITS, amount=amount, seed=seed)
     if kind not in _KINDS:
         known = ", ".join(f"'{one}'" for one in _KINDS)
-        raise ValueError(validation.error(owner, "kind", f"one of {known}", kind))
+        raise ParameterError(owner, "kind", kind, f"one of {known}")
     images = plain_array(owner, "images", images).copy()  # the caller's stay clean
     low, high = _checked_range(owner, images, value_range)
     if not images.size:
@@ -100,7 +100,7 @@ def open_set(images, outside_images, rate, seed):
         Wang et al., "Iterative Learning with Open-set Noisy Labels", CVPR 2018.
     """
     owner = "open_set"
-    validation.check(owner, _OPEN_LIMITS, rate=rate, seed=seed)
+    check(owner, _OPEN_LIMITS, rate=rate, seed=seed)
     images = plain_array(owner, "images", images).copy()
     outside = plain_array(owner, "outside_images", outside_images)
     wanted = ("...", *images.shape[1:], str(images.dtype))
@@ -108,11 +108,10 @@ def open_set(images, outside_images, rate, seed):
         constraint = f"{wanted}, shape and type of `images`"
         given = (*outside.shape, str(outside.dtype))
         hint = "Resize and convert them first."
-        text = validation.error(owner, "outside_images", constraint, given, hint)
-        raise ValueError(text)
+        raise ParameterError(owner, "outside_images", given, constraint, hint)
     if not len(outside):
         constraint = "at least one image"
-        raise ValueError(validation.error(owner, "len(outside_images)", constraint, 0))
+        raise ParameterError(owner, "len(outside_images)", 0, constraint)
     counters = np.arange(len(images))
     replaced = uniform_draws(counters, stream_seed(seed, _WHETHER)) < rate
     which = uniform_draws(counters, stream_seed(seed, _WHAT)) * len(outside)
@@ -124,20 +123,18 @@ def _checked_range(owner, images, value_range):
     if images.dtype.kind not in "fiu" or not images.ndim:
         constraint = "a numeric array of examples"
         dtype = str(images.dtype)
-        raise ValueError(validation.error(owner, "images.dtype", constraint, dtype))
+        raise ParameterError(owner, "images.dtype", dtype, constraint)
     if value_range is None:
         value_range = (0, 255) if images.dtype.kind in "iu" else (0, 1)
     low, high = value_range
     if not low < high:
         constraint = "(lowest, highest)"
-        raise ValueError(
-            validation.error(owner, "value_range", constraint, value_range)
-        )
+        raise ParameterError(owner, "value_range", value_range, constraint)
     if images.size and not (images.min() >= low and images.max() <= high):
         extremes = (float(images.min()), float(images.max()))
         hint = "Give the `value_range` of your images."
         constraint = f"in [{low}, {high}]"
-        raise ValueError(validation.error(owner, "images", constraint, extremes, hint))
+        raise ParameterError(owner, "images", extremes, constraint, hint)
     return low, high
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.labels import check_holds, class_ids, plain_array
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.data.noise.draws import SEED, normal_draws, stream_seed, uniform_draws
 
 _LIMITS = {
-    "rate": validation.Range(low=0, high=1),
+    "rate": Range(low=0, high=1),
     "seed": SEED,
-    "num_classes": validation.Range(low=2, integer=True, optional=True),
+    "num_classes": Range(low=2, integer=True, optional=True),
 }
 _SPREAD = 0.1  # standard deviation of the flip rates, as in the paper
 _WEIGHTS, _IS_WRONG, _WHICH, _FLIP_RATE = range(4)  # the streams of draws
@@ -62,7 +62,7 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
         Noise", NeurIPS 2020; sampling as in the authors' released code.
     """
     owner = "instance_dependent"
-    validation.check(owner, _LIMITS, rate=rate, seed=seed, num_classes=num_classes)
+    check(owner, _LIMITS, rate=rate, seed=seed, num_classes=num_classes)
     labels = class_ids(owner, "labels", labels, num_classes)
     flat = labels.reshape(-1)
     rows = _rows(owner, features, flat.size)
@@ -91,14 +91,14 @@ def _rows(owner, features, num_examples):
     features = plain_array(owner, "features", features)
     if features.dtype.kind not in "fiu":
         dtype = str(features.dtype)
-        raise ValueError(validation.error(owner, "features.dtype", "numeric", dtype))
+        raise ParameterError(owner, "features.dtype", dtype, "numeric")
     if not features.ndim or len(features) != num_examples:
         constraint = f"({num_examples}, ...), one row a label"
         shape = features.shape
-        raise ValueError(validation.error(owner, "features.shape", constraint, shape))
+        raise ParameterError(owner, "features.shape", shape, constraint)
     for place in np.argwhere(~np.isfinite(features))[:1].tolist():
         value = float(features[tuple(place)])
-        raise ValueError(validation.error(owner, f"features{place}", "finite", value))
+        raise ParameterError(owner, f"features{place}", value, "finite")
     return features.reshape(num_examples, -1) if num_examples else features
 
 

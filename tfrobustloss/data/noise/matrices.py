@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.labels import check_holds, class_ids, stochastic_matrix
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.data.noise.class_maps import CLASS_MAPS
 from tfrobustloss.data.noise.draws import SEED, uniform_draws
 
 _LIMITS = {
-    "num_classes": validation.Range(low=2, integer=True),
-    "rate": validation.Range(low=0, high=1),
+    "num_classes": Range(low=2, integer=True),
+    "rate": Range(low=0, high=1),
     "seed": SEED,
 }
 
@@ -40,7 +40,7 @@ def symmetric(num_classes, rate):
         Patrini et al., "Making Deep Neural Networks Robust to Label Noise: a Loss
         Correction Approach", CVPR 2017.
     """
-    validation.check("symmetric", _LIMITS, num_classes=num_classes, rate=rate)
+    check("symmetric", _LIMITS, num_classes=num_classes, rate=rate)
     num_classes = int(num_classes)
     matrix = np.full((num_classes, num_classes), rate / (num_classes - 1))
     np.fill_diagonal(matrix, 1 - rate)
@@ -71,7 +71,7 @@ def pair_flip(num_classes, rate):
         Han et al., "Co-teaching: Robust Training of Deep Neural Networks with
         Extremely Noisy Labels", NeurIPS 2018.
     """
-    validation.check("pair_flip", _LIMITS, num_classes=num_classes, rate=rate)
+    check("pair_flip", _LIMITS, num_classes=num_classes, rate=rate)
     num_classes = int(num_classes)
     flips = {i: (i + 1) % num_classes for i in range(num_classes)}
     return _flip_matrix(num_classes, flips, rate)
@@ -114,11 +114,8 @@ def asymmetric(dataset, rate):
             "No other dataset has a published class map: use `pair_flip` or "
             "`symmetric`, or give a matrix of your own to `corrupt`."
         )
-        text = validation.error(
-            "asymmetric", "dataset", f"one of {known}", dataset, hint
-        )
-        raise ValueError(text)
-    validation.check("asymmetric", _LIMITS, rate=rate)
+        raise ParameterError("asymmetric", "dataset", dataset, f"one of {known}", hint)
+    check("asymmetric", _LIMITS, rate=rate)
     return _flip_matrix(*CLASS_MAPS[dataset], rate)
 
 
@@ -151,7 +148,7 @@ def corrupt(labels, transition_matrix, seed):
         >>> corrupt([0, 1, 2, 0], symmetric(3, 0.5), seed=1).tolist()  # a prefix
         [0, 2, 0, 2]
     """
-    validation.check("corrupt", _LIMITS, seed=seed)
+    check("corrupt", _LIMITS, seed=seed)
     matrix = stochastic_matrix("corrupt", "transition_matrix", transition_matrix)
     thresholds = class_thresholds(matrix)
     labels = class_ids("corrupt", "labels", labels, len(matrix))
@@ -215,7 +212,7 @@ def realized_matrix(clean, noisy, num_classes):
         >>> realized_matrix([0, 0, 0, 0, 1], [0, 0, 0, 1, 1], num_classes=3).tolist()
         [[0.75, 0.25, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    validation.check("realized_matrix", _LIMITS, num_classes=num_classes)
+    check("realized_matrix", _LIMITS, num_classes=num_classes)
     num_classes = int(num_classes)
     clean, noisy = _label_pair("realized_matrix", clean, noisy, num_classes)
     cells = clean * num_classes + noisy
@@ -247,7 +244,7 @@ def realized_rate(clean, noisy):
     clean, noisy = _label_pair("realized_rate", clean, noisy)
     if clean.size == 0:
         constraint = "at least one label"
-        raise ValueError(validation.error("realized_rate", "clean", constraint, []))
+        raise ParameterError("realized_rate", "clean", [], constraint)
     return float(np.mean(clean != noisy))
 
 
@@ -265,7 +262,5 @@ def _label_pair(owner, clean, noisy, num_classes=None):
     noisy = class_ids(owner, "noisy", noisy, num_classes)
     if clean.shape != noisy.shape:
         constraint = f"{clean.shape}, the shape of `clean`"
-        raise ValueError(
-            validation.error(owner, "noisy.shape", constraint, noisy.shape)
-        )
+        raise ParameterError(owner, "noisy.shape", noisy.shape, constraint)
     return clean.reshape(-1).astype(np.int64), noisy.reshape(-1).astype(np.int64)

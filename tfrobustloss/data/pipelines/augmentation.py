@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.data import augment as recipes
 
 _OWNER = "pipeline"
@@ -35,20 +35,18 @@ def prepare(augment, labels):
         augment = recipes.Recipe(augment)
     hint = _way_out(augment)
     if hint is not None:
-        raise TypeError(validation.error(_OWNER, "augment", _KIND, augment, hint))
+        raise ParameterTypeError(_OWNER, "augment", augment, _KIND, hint)
     if not _is_recipe(augment):
         return augment
     if augment.mixes_labels and labels != "one_hot":
         constraint = "'one_hot' for a recipe that mixes labels"
-        raise ValueError(validation.error(_OWNER, "labels", constraint, labels))
+        raise ParameterError(_OWNER, "labels", labels, constraint)
     if keras.backend.backend() != "tensorflow":
         backend = keras.backend.backend()
         constraint = "None on a Keras backend other than TensorFlow"
         hint = f"Keras runs on {backend}: use `augment.attach(model, recipe)`."
-        raise ValueError(
-            validation.error(
-                _OWNER, "augment", constraint, type(augment).__name__, hint
-            )
+        raise ParameterError(
+            _OWNER, "augment", type(augment).__name__, constraint, hint
         )
     return augment
 
@@ -64,7 +62,7 @@ def step(augment):
         result = augment(images, labels, seed)
         if not isinstance(result, tuple | list) or len(result) != 2:
             name, kind = "augment(images, labels, seed)", type(result).__name__
-            raise TypeError(validation.error(_OWNER, name, "(images, labels)", kind))
+            raise ParameterTypeError(_OWNER, name, kind, "(images, labels)")
         return result
 
     @tf.function(jit_compile=takes_jit or None, autograph=False)

@@ -3,7 +3,7 @@
 import re
 import warnings
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 
 _NAME = re.compile(r"/?(device:)?(?P<kind>cpu|gpu)(:(?P<number>\d+))?", re.IGNORECASE)
 
@@ -27,7 +27,7 @@ def resolve(device):
     found = _NAME.fullmatch(device) if isinstance(device, str) else None
     if found is None:
         constraint = "'gpu', 'gpu:1', 'cpu' or None"
-        raise ValueError(validation.error("pipeline", "device", constraint, device))
+        raise ParameterError("pipeline", "device", device, constraint)
     kind, number = found["kind"].lower(), int(found["number"] or 0)
     if kind == "cpu" and number == 0:
         return None

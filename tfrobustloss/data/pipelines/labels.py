@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.labels import class_ids, stochastic_matrix
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError, Range
 from tfrobustloss.data import noise
 from tfrobustloss.data.datasets import ImageDataset
 from tfrobustloss.data.noise import tensor_draws
@@ -21,7 +21,7 @@ def check_matrix(matrix, num_classes):
     if len(matrix) != num_classes:
         constraint = f"({num_classes}, {num_classes}), as `num_classes` says"
         name = "transition_matrix.shape"
-        raise ValueError(validation.error(_OWNER, name, constraint, matrix.shape))
+        raise ParameterError(_OWNER, name, matrix.shape, constraint)
     return matrix
 
 
@@ -32,7 +32,7 @@ def from_arrays(dataset, matrix, noisy_labels, num_classes, seed):
     if not isinstance(dataset, tuple | list) or len(dataset) != 2:
         constraint = "(images, labels), a tf.data.Dataset or a name for `data.load`"
         kind = type(dataset).__name__
-        raise TypeError(validation.error(_OWNER, "dataset", constraint, kind))
+        raise ParameterTypeError(_OWNER, "dataset", kind, constraint)
     images, clean = sources.array_pair(*dataset)
     clean = class_ids(_OWNER, "labels", clean, num_classes)
     if matrix is not None:
@@ -76,8 +76,8 @@ def stream_noise(matrix, noisy_labels, num_classes, seed, count):
 
     @tf.autograph.experimental.do_not_convert
     def with_noise(indices, images, clean):
-        limit = validation.Range(0, num_classes - 1, integer=True)
-        text = validation.error(_OWNER, "labels", limit, "{}")
+        limit = Range(0, num_classes - 1, integer=True)
+        text = str(ParameterError(_OWNER, "labels", "{}", limit))
         clean = _held(clean, num_classes, text)
         noisy = clean
         if thresholds is not None or table is not None:
@@ -88,7 +88,7 @@ def stream_noise(matrix, noisy_labels, num_classes, seed, count):
             constraint = "above the index of every example"
             hint = f"{_IN_ORDER} Indices without one: {{}}"
             name, size = "len(noisy_labels)", len(ids)
-            text = validation.error(_OWNER, name, constraint, size, hint)
+            text = str(ParameterError(_OWNER, name, size, constraint, hint))
             indices = _held(indices, size, text)
             noisy = tf.cast(tf.gather(table, indices), clean.dtype)
         return images, noisy, clean
@@ -117,16 +117,14 @@ def _check_length(noisy_labels, count):
     if count is not None and len(noisy_labels) != count:
         constraint = f"({count},), one an example"
         name, shape = "noisy_labels.shape", noisy_labels.shape
-        raise ValueError(validation.error(_OWNER, name, constraint, shape))
+        raise ParameterError(_OWNER, name, shape, constraint)
 
 
 def _check_holds(dtype, num_classes):
     """Raises unless noisy labels fit into the type of the clean ones."""
     if np.iinfo(dtype).max < num_classes - 1:
         constraint = f"a type that can hold class {num_classes - 1}"
-        raise ValueError(
-            validation.error(_OWNER, "labels.dtype", constraint, dtype.name)
-        )
+        raise ParameterError(_OWNER, "labels.dtype", dtype.name, constraint)
 
 
 def _held(numbers, size, text):

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import (
+    ParameterError,
+    Range,
+    check,
+    check_choice,
+    check_flag,
+)
 from tfrobustloss.data.datasets import load
 from tfrobustloss.data.noise import SEED, stream_seed
 from tfrobustloss.data.pipelines import augmentation, devices, sources
@@ -10,8 +16,8 @@ from tfrobustloss.data.pipelines import labels as _pipeline_labels
 
 _OWNER = "pipeline"
 _LIMITS = {
-    "num_classes": validation.Range(low=2, integer=True),
-    "batch_size": validation.Range(low=1, integer=True),
+    "num_classes": Range(low=2, integer=True),
+    "batch_size": Range(low=1, integer=True),
     "seed": SEED,
 }
 _FORMATS = ("sparse", "one_hot")
@@ -104,12 +110,10 @@ def pipeline(
     """
     import tensorflow as tf
 
-    validation.check(
-        _OWNER, _LIMITS, num_classes=num_classes, batch_size=batch_size, seed=seed
-    )
+    check(_OWNER, _LIMITS, num_classes=num_classes, batch_size=batch_size, seed=seed)
     num_classes, batch_size, seed = int(num_classes), int(batch_size), int(seed)
-    validation.check_choice(_OWNER, "labels", labels, _FORMATS)
-    validation.check_flag(_OWNER, "keep_clean", keep_clean)
+    check_choice(_OWNER, "labels", labels, _FORMATS)
+    check_flag(_OWNER, "keep_clean", keep_clean)
     shuffle = _check_shuffle(shuffle)
     _check_one_noise(transition_matrix, noisy_labels)
     augment = augmentation.prepare(augment, labels)
@@ -165,8 +169,8 @@ def _check_shuffle(shuffle):
     """True or False, or the number of examples to shuffle among."""
     if isinstance(shuffle, bool | np.bool_):
         return bool(shuffle)
-    limit = {"shuffle": validation.Range(low=1, integer=True)}
-    validation.check(_OWNER, limit, shuffle=shuffle)
+    limit = {"shuffle": Range(low=1, integer=True)}
+    check(_OWNER, limit, shuffle=shuffle)
     return int(shuffle)
 
 
@@ -174,4 +178,4 @@ def _check_one_noise(matrix, noisy_labels):
     if matrix is not None and noisy_labels is not None:
         constraint = "None where a `transition_matrix` is given"
         shape = np.shape(noisy_labels)
-        raise ValueError(validation.error(_OWNER, "noisy_labels", constraint, shape))
+        raise ParameterError(_OWNER, "noisy_labels", shape, constraint)

@@ -1,7 +1,7 @@
 """Where a pipeline's examples come from: always with their index in the source."""
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.labels import class_ids, plain_array
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.data.datasets import ImageFiles
 
 _OWNER = "pipeline"
@@ -109,11 +109,11 @@ def _check_example(spec):
     is_dict = isinstance(spec, dict) and {"image", "label"} <= set(spec)
     is_pair = isinstance(spec, tuple) and len(spec) == 2
     if not is_dict and not is_pair:
-        raise TypeError(validation.error(_OWNER, "dataset", _STREAM, spec))
+        raise ParameterTypeError(_OWNER, "dataset", spec, _STREAM)
     _, label = _pair(spec)
     if not hasattr(label, "dtype") or label.shape != () or not label.dtype.is_integer:
         hint = "Unbatch a batched dataset; turn one-hot rows into ids by `tf.argmax`."
-        raise TypeError(validation.error(_OWNER, "dataset", _STREAM, spec, hint))
+        raise ParameterTypeError(_OWNER, "dataset", spec, _STREAM, hint)
 
 
 def array_pair(images, labels):
@@ -128,5 +128,5 @@ def array_pair(images, labels):
     if labels.ndim != 1 or not images.ndim or len(images) != len(labels):
         constraint = "(images, labels) of one length"
         shapes = (tuple(images.shape), labels.shape)
-        raise ValueError(validation.error(_OWNER, "dataset", constraint, shapes))
+        raise ParameterError(_OWNER, "dataset", shapes, constraint)
     return images, labels

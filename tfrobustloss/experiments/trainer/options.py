@@ -2,7 +2,24 @@
 
 import dataclasses
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
+
+LIMITS = {
+    "epochs": Range(low=1, integer=True),
+    "batch_size": Range(low=1, integer=True),
+    "learning_rate": Range(low=0, open_low=True),
+    "momentum": Range(0, 1, open_high=True),
+    "num_threads": Range(low=1, integer=True, optional=True),
+    "chunk_size": Range(low=1, integer=True, optional=True),
+    "seed": Range(low=0, integer=True),
+    "steps": Range(low=0, integer=True, optional=True),
+}
+_OPTIONS = ("chunk_size", "compute_dtype", "halving", "num_threads", "xla")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +55,32 @@ class Halving:
     keep: float = 0.5
 
     def __post_init__(self):
-        inside = validation.Range(0, 1, open_low=True, open_high=True)
-        validation.check("Halving", {"keep": inside}, keep=self.keep)
+        """Checks the share."""
+        inside = Range(0, 1, open_low=True, open_high=True)
+        check("Halving", {"keep": inside}, keep=self.keep)
         for rung in self.rungs:
-            validation.check("Halving", {"rungs": inside}, rungs=rung)
+            check("Halving", {"rungs": inside}, rungs=rung)
         if list(self.rungs) != sorted(set(self.rungs)):
-            raise ValueError(
-                validation.error("Halving", "rungs", "increasing", self.rungs)
-            )
+            raise ParameterError("Halving", "rungs", self.rungs, "increasing")
+
+
+def check_options(owner, options):
+    """Raises if there is no such option of `Trainer`, or a value cannot be.
+
+    Args:
+        owner: Name of what was given the options, for errors.
+        options: Dict of arguments of `Trainer` that concern neither data nor steps.
+    """
+    unknown = sorted(set(options) - set(_OPTIONS))
+    if unknown:
+        constraint = f"of {', '.join(_OPTIONS)}"
+        raise ParameterTypeError(owner, "trainer_options", unknown, constraint)
+    check(owner, LIMITS, **options)
+    if options.get("compute_dtype") not in (None, "bfloat16"):
+        constraint, value = "None or 'bfloat16'", options["compute_dtype"]
+        raise ParameterError(owner, "compute_dtype", value, constraint)
+    for name, kind in (("halving", Halving), ("xla", bool)):
+        value = options.get(name)
+        if value is not None and not isinstance(value, kind):
+            constraint = f"None or a {kind.__name__}"
+            raise ParameterTypeError(owner, name, value, constraint)

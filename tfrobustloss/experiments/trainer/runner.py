@@ -154,5 +154,7 @@ def _programs(task, total_steps, chunk_size):
             f"{backend}. Set the environment variable KERAS_BACKEND before Keras is "
             "imported."
         )
-    module = importlib.import_module(f"tfrobustloss.search._programs_{backend}")
+    module = importlib.import_module(
+        f"tfrobustloss.experiments.trainer.programs_{backend}"
+    )
     return module.Programs(task, total_steps, chunk_size)

@@ -6,14 +6,17 @@ import os
 import keras
 import numpy as np
 
-from tfrobustloss._core import validation as _limits
-from tfrobustloss.experiments.trainer import _trainer_options
-from tfrobustloss.experiments.trainer._trainer_options import LIMITS
+from tfrobustloss._core.validation import ParameterError, check
 from tfrobustloss.experiments.trainer.initial_weights import (
     Starts,
     mixed_precision_twin,
 )
-from tfrobustloss.experiments.trainer.options import Halving, Score
+from tfrobustloss.experiments.trainer.options import (
+    LIMITS,
+    Halving,
+    Score,
+    check_options,
+)
 from tfrobustloss.experiments.trainer.population import Population
 from tfrobustloss.experiments.trainer.problem import make_task
 from tfrobustloss.experiments.trainer.runner import Job, Runner
@@ -113,7 +116,7 @@ class Trainer:
         chunk_size=None,
         xla=None,
     ):
-        _limits.check(
+        check(
             "Trainer",
             LIMITS,
             epochs=epochs,
@@ -123,7 +126,7 @@ class Trainer:
         )
         options = {"num_threads": num_threads, "chunk_size": chunk_size, "xla": xla}
         options |= {"compute_dtype": compute_dtype, "halving": halving}
-        _trainer_options.check("Trainer", options)
+        check_options("Trainer", options)
         _check_data("train", train)
         _check_data("validation", validation)
         build = None
@@ -131,9 +134,7 @@ class Trainer:
             build, model = model, model(0)
         if not model.built:
             constraint, hint = "built", "Give it a `keras.Input`, or call it once."
-            raise ValueError(
-                _limits.error("Trainer", "model", constraint, model.name, hint)
-            )
+            raise ParameterError("Trainer", "model", model.name, constraint, hint)
         self.family = family
         self._model = model
         self._learning_rate = learning_rate
@@ -177,12 +178,12 @@ class Trainer:
             learning_rates = [None] * len(vectors)
         if len(learning_rates) != len(vectors):
             constraint = f"{len(vectors)} numbers, one a vector"
-            raise ValueError(
-                _limits.error("Trainer", "learning_rates", constraint, learning_rates)
+            raise ParameterError(
+                "Trainer", "learning_rates", learning_rates, constraint
             )
         rates = [self._check_rate(rate) for rate in learning_rates]
         for seed in seeds:
-            _limits.check("Trainer", LIMITS, seed=seed)
+            check("Trainer", LIMITS, seed=seed)
         population = Population(self._runner, self.num_threads, on_scores)
         return population.score(vectors, rates, list(seeds), self._halving)
 
@@ -204,7 +205,7 @@ class Trainer:
         Returns:
             A new `Progress`.
         """
-        _limits.check("Trainer", LIMITS, steps=steps)
+        check("Trainer", LIMITS, steps=steps)
         job = self._job(vector, progress.seed, learning_rate)
         job.group = progress._job.group
         self._runner.train(job, None if steps is None else progress.step + steps)
@@ -244,7 +245,7 @@ class Trainer:
         return [by_id[id(variable)] for variable in variables]
 
     def _job(self, vector, seed, learning_rate):
-        _limits.check("Trainer", LIMITS, seed=seed)
+        check("Trainer", LIMITS, seed=seed)
         vector, rate = self._check_vector(vector), self._check_rate(learning_rate)
         return Job([vector], [rate], seed)
 
@@ -253,15 +254,13 @@ class Trainer:
         if vector.shape != (self.family.dimension,):
             names = ", ".join(self.family.names)
             constraint = f"{self.family.dimension} numbers: {names}"
-            raise ValueError(
-                _limits.error("Trainer", "vector", constraint, vector.tolist())
-            )
+            raise ParameterError("Trainer", "vector", vector.tolist(), constraint)
         return vector
 
     def _check_rate(self, learning_rate):
         if learning_rate is None:
             return self._learning_rate
-        _limits.check("Trainer", LIMITS, learning_rate=learning_rate)
+        check("Trainer", LIMITS, learning_rate=learning_rate)
         return learning_rate
 
 
@@ -270,7 +269,7 @@ def _check_data(name, data):
     lengths = {len(values) for values in keras.tree.flatten(inputs)} | {len(labels)}
     if len(lengths) > 1 or 0 in lengths:
         constraint = "inputs and labels of one length, above 0"
-        raise ValueError(_limits.error("Trainer", name, constraint, sorted(lengths)))
+        raise ParameterError("Trainer", name, sorted(lengths), constraint)
 
 
 def _num_cores():

@@ -4,10 +4,9 @@ import numbers
 
 from keras import ops
 
-# Keras has no public name for the mask that layers hang on their outputs.
-from keras.src.backend import get_keras_mask
-
-from tfrobustloss._core import validation
+from tfrobustloss._core.backend import get_keras_mask
+from tfrobustloss._core.shapes import check_rank
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks import targets
 
@@ -29,7 +28,7 @@ class MapLoss(TaskLoss):
                 "as well do not count."
             )
             owner = type(self).__name__
-            raise ValueError(validation.error(owner, "y_pred", constraint, shown, hint))
+            raise ParameterError(owner, "y_pred", shown, constraint, hint)
         return super().__call__(y_true, y_pred, sample_weight)
 
 
@@ -64,23 +63,21 @@ def channels(owner, classes, known=None):
     if not fits:
         range_ = f", 0 to {known - 1}" if known else ""
         constraint = f"None or a list of channels{range_}"
-        raise ValueError(validation.error(owner, "classes", constraint, classes))
+        raise ParameterError(owner, "classes", classes, constraint)
     return [int(k) for k in classes]
 
 
 def side_by_side(owner, y_true, y_pred):
     """Masks, distances and predictions, each with as many channels."""
-    targets.check_rank(owner, y_true=y_true, y_pred=y_pred)
+    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = targets.as_floats(y_true, y_pred)
     shape, width = tuple(y_true.shape), y_pred.shape[-1]
     if width is None:
         constraint = "of a known number of channels"
-        raise ValueError(
-            validation.error(owner, "y_pred", constraint, tuple(y_pred.shape))
-        )
+        raise ParameterError(owner, "y_pred", tuple(y_pred.shape), constraint)
     if shape[-1] is None:  # known in the run alone, where another number fails here
         y_true = ops.reshape(y_true, (*ops.shape(y_true)[:-1], 2 * width))
     elif shape[-1] != 2 * width:
         constraint = f"masks and distances side by side, {2 * width} channels"
-        raise ValueError(validation.error(owner, "y_true", constraint, shape))
+        raise ParameterError(owner, "y_true", shape, constraint)
     return y_true[..., :width], y_true[..., width:], y_pred

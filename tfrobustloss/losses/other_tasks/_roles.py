@@ -2,9 +2,10 @@
 
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.shapes import check_rank
+from tfrobustloss._core.validation import ParameterError, check_choice
 from tfrobustloss.losses.base import TaskLoss
-from tfrobustloss.losses.other_tasks.targets import as_floats, check_rank, shares
+from tfrobustloss.losses.other_tasks.targets import as_floats, shares
 
 _LARGEST = 1e30  # sums of it stay finite in float32
 
@@ -48,10 +49,10 @@ def _fitted(owner, y_true, logits):
         constraint = (
             f"of shape {tuple(logits.shape)}, as the logits, or one per example"
         )
-        raise ValueError(validation.error(owner, "y_true", constraint, shape))
+        raise ParameterError(owner, "y_true", shape, constraint)
     return y_true
 
 
 def check_role(owner, role):
     """Raises unless `role` is one of the two."""
-    validation.check_choice(owner, "role", role, ("discriminator", "generator"))
+    check_choice(owner, "role", role, ("discriminator", "generator"))

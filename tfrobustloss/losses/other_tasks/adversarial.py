@@ -9,12 +9,12 @@ cost 0 but count in the mean, so give it generated ones alone.
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks._roles import RoleLoss, check_role, loss_of_role
 
 _LARGEST_SQUARED = 1e15
-_TARGETS = {name: validation.Range(-1e6, 1e6) for name in ("real", "fake", "target")}
+_TARGETS = {name: Range(-1e6, 1e6) for name in ("real", "fake", "target")}
 
 
 def _miss(logits):
@@ -151,7 +151,7 @@ def least_squares_gan(
     Reference:
         Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017.
     """
-    validation.check("least_squares_gan", _TARGETS, real=real, fake=fake, target=target)
+    check("least_squares_gan", _TARGETS, real=real, fake=fake, target=target)
 
     def distance(number):
         return lambda outputs: ops.square(outputs - number) / 2

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, check_choice
 
 CORNERS = ("xyxy", "yxyx")
 CENTERS = ("center_xywh", "center_yxhw")
@@ -43,7 +43,7 @@ def check_format(owner, box_format, variance):
         ValueError: There is no such format, or `variance` is not four numbers above 0
             for deltas.
     """
-    validation.check_choice(owner, "box_format", box_format, FORMATS)
+    check_choice(owner, "box_format", box_format, FORMATS)
     if variance is None:
         return
     try:
@@ -53,7 +53,7 @@ def check_format(owner, box_format, variance):
     fits = values.shape == (4,) and np.isfinite(values).all() and (values > 0).all()
     if not fits or box_format != "deltas":
         constraint = "None, or four numbers above 0 for deltas"
-        raise ValueError(validation.error(owner, "variance", constraint, variance))
+        raise ParameterError(owner, "variance", variance, constraint)
 
 
 def _corners(boxes, box_format, variance):

@@ -13,7 +13,8 @@ under a `tf.distribute` strategy they are those of each replica.
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.shapes import check_rank
+from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks._anchors import (
     balance,
@@ -24,20 +25,19 @@ from tfrobustloss.losses.other_tasks._anchors import (
 from tfrobustloss.losses.other_tasks.boxes import check_format, paired_iou
 from tfrobustloss.losses.other_tasks.targets import (
     as_floats,
-    check_rank,
     check_shapes,
     numbers,
     shares,
 )
 
 _FOCAL_LIMITS = {
-    "gamma": validation.Range(low=0),
-    "alpha": validation.Range(0, 1, optional=True),
+    "gamma": Range(low=0),
+    "alpha": Range(0, 1, optional=True),
 }
-_CLASSIFICATION_LIMITS = {"eta": validation.Range(low=0), **_FOCAL_LIMITS}
+_CLASSIFICATION_LIMITS = {"eta": Range(low=0), **_FOCAL_LIMITS}
 _LOCALIZATION_LIMITS = {
-    "lam": validation.Range(low=0),
-    "beta": validation.Range(low=1e-6, high=1e6),
+    "lam": Range(low=0),
+    "beta": Range(low=1e-6, high=1e6),
 }
 _LARGEST = 1e30  # sums of it stay finite in float32
 _ONE_HOT = "Give a column per class: 1 where the box holds it, 0 elsewhere."
@@ -79,7 +79,7 @@ def sigmoid_focal(
     Reference:
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
     """
-    validation.check("sigmoid_focal", _FOCAL_LIMITS, gamma=gamma, alpha=alpha)
+    check("sigmoid_focal", _FOCAL_LIMITS, gamma=gamma, alpha=alpha)
     check_rank("sigmoid_focal", y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes("sigmoid_focal", y_true, y_pred, one_hot=True)
@@ -164,7 +164,7 @@ def iou_balanced_classification(
         Detection", arXiv 1908.05641.
     """
     owner = "iou_balanced_classification"
-    validation.check(owner, _CLASSIFICATION_LIMITS, eta=eta, gamma=gamma, alpha=alpha)
+    check(owner, _CLASSIFICATION_LIMITS, eta=eta, gamma=gamma, alpha=alpha)
     check_format(owner, box_format, variance)
     check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
@@ -248,7 +248,7 @@ def iou_balanced_localization(
         Detection", arXiv 1908.05641.
     """
     owner = "iou_balanced_localization"
-    validation.check(owner, _LOCALIZATION_LIMITS, lam=lam, beta=beta)
+    check(owner, _LOCALIZATION_LIMITS, lam=lam, beta=beta)
     check_format(owner, box_format, variance)
     check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)

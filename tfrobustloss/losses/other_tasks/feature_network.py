@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 
 _VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _KEYS = {"architecture", "weights", "sha256", "content_layers", "style_layers"}
@@ -37,7 +37,9 @@ class FeatureNetwork:
         self._num_content = len(content_layers)
         if not [*content_layers, *style_layers]:
             constraint = "the names of one layer or more, or `style_layers`"
-            raise ValueError(_error("content_layers", constraint, content_layers))
+            raise ParameterError(
+                "Perceptual", "content_layers", content_layers, constraint
+            )
         named = {"content_layers": [*content_layers], "style_layers": [*style_layers]}
         if isinstance(source, dict):  # such a copy already
             _check_same(source, named)
@@ -86,10 +88,12 @@ def _model_of(source):
         path = pathlib.Path(source)
         if path.suffix != ".keras" or not path.is_file():
             constraint = "a keras.Model, 'vgg16' or the path of a .keras file"
-            raise ValueError(_error("feature_extractor", constraint, str(source)))
+            raise ParameterError(
+                "Perceptual", "feature_extractor", str(source), constraint
+            )
         return keras.saving.load_model(path, compile=False)
     constraint = "a keras.Model, 'vgg16' or the path of a .keras file"
-    raise TypeError(_error("feature_extractor", constraint, source))
+    raise ParameterTypeError("Perceptual", "feature_extractor", source, constraint)
 
 
 def _part(model, content_layers, style_layers):
@@ -106,10 +110,10 @@ def _check_inputs(model):
     if not inputs:
         constraint = "a functional model, or a built Sequential"
         given, hint = repr(model.name), "Give it a `keras.Input`: layers are looked up."
-        raise ValueError(_error("feature_extractor", constraint, given, hint))
+        raise ParameterError("Perceptual", "feature_extractor", given, constraint, hint)
     if len(inputs) != 1:
         constraint, given = "a model of one input", f"{len(inputs)} inputs"
-        raise ValueError(_error("feature_extractor", constraint, given))
+        raise ParameterError("Perceptual", "feature_extractor", given, constraint)
 
 
 def _check_layers(model, content_layers, style_layers):
@@ -119,13 +123,13 @@ def _check_layers(model, content_layers, style_layers):
         missing = [layer for layer in layers if layer not in known]
         if missing:
             constraint = f"names of layers: {', '.join(known)}"
-            raise ValueError(_error(name, constraint, missing))
+            raise ParameterError("Perceptual", name, missing, constraint)
     for layer in style_layers:
         shape = tuple(model.get_layer(layer).output.shape)
         if len(shape) != 4:
             constraint = "layers that give maps, shape (batch, height, width, channels)"
             hint = f"The output of {layer!r} is of shape {shape}."
-            raise ValueError(_error("style_layers", constraint, layer, hint))
+            raise ParameterError("Perceptual", "style_layers", layer, constraint, hint)
 
 
 def _check_same(config, named):
@@ -134,7 +138,7 @@ def _check_same(config, named):
         if list(config[argument]) != layers:
             constraint = f"{config[argument]!r}, the layers in the config"
             hint = "Build the loss anew from its feature extractor for others."
-            raise ValueError(_error(argument, constraint, layers, hint))
+            raise ParameterError("Perceptual", argument, layers, constraint, hint)
 
 
 def _from_config(config):
@@ -142,7 +146,7 @@ def _from_config(config):
     if missing:
         constraint = "a dict with all that `get_config` put into it"
         text = f"one without {', '.join(missing)}"
-        raise ValueError(_error("feature_extractor", constraint, text))
+        raise ParameterError("Perceptual", "feature_extractor", text, constraint)
     with _float32_policy():
         model = keras.models.model_from_json(config["architecture"])
     data = base64.b64decode(config["weights"])
@@ -168,7 +172,9 @@ def _vgg16():
             "`keras.applications.VGG16(include_top=False)` downloads them, once, or "
             "pass a `keras.Model` of your own."
         )
-        raise ValueError(_error("feature_extractor", constraint, "vgg16", hint))
+        raise ParameterError(
+            "Perceptual", "feature_extractor", "vgg16", constraint, hint
+        )
     return keras.applications.VGG16(
         include_top=False, weights=str(path), input_shape=(None, None, 3)
     )
@@ -218,7 +224,3 @@ def _set_weights(model, weights):
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with what it derives from its weights
-
-
-def _error(name, constraint, value, hint=""):
-    return validation.error("Perceptual", name, constraint, value, hint)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks.feature_network import FeatureNetwork
 from tfrobustloss.losses.other_tasks.targets import (
@@ -14,7 +14,7 @@ from tfrobustloss.losses.other_tasks.targets import (
     numbers,
 )
 
-_WEIGHT = validation.Range(low=0)
+_WEIGHT = Range(low=0)
 _LIMITS = {
     "content_weight": _WEIGHT,
     "style_weight": _WEIGHT,
@@ -75,7 +75,7 @@ def perceptual(
         Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and
         Super-Resolution", ECCV 2016.
     """
-    validation.check(
+    check(
         "perceptual",
         _LIMITS,
         content_weight=content_weight,
@@ -197,8 +197,8 @@ class Perceptual(TaskLoss):
 def _names(argument, layers, default):
     """Names of layers as a tuple; one text would be read letter by letter."""
     if isinstance(layers, str):
-        text = ("Perceptual", argument, "a list of names", layers)
-        raise ValueError(validation.error(*text, f"Give {argument}=[{layers!r}]."))
+        hint = f"Give {argument}=[{layers!r}]."
+        raise ParameterError("Perceptual", argument, layers, "a list of names", hint)
     return tuple(default if layers is None else layers)
 
 
@@ -211,11 +211,10 @@ def _image(image, shape):
     )
     if not fits:
         constraint = f"None or of shape (height, width, channels), here {shape}"
-        text = ("Perceptual", "style_image", constraint, image.shape)
-        raise ValueError(validation.error(*text))
+        raise ParameterError("Perceptual", "style_image", image.shape, constraint)
     if not np.isfinite(image).all():
         value = float(image[~np.isfinite(image)][0])
-        raise ValueError(validation.error("Perceptual", "style_image", "finite", value))
+        raise ParameterError("Perceptual", "style_image", value, "finite")
     return image
 
 

@@ -14,7 +14,13 @@ import functools
 import keras
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.shapes import check_rank
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.nested import values
 from tfrobustloss.losses.other_tasks import targets
@@ -28,8 +34,8 @@ from tfrobustloss.losses.other_tasks._maps import (
 )
 from tfrobustloss.losses.rows import row_max
 
-_DICE_LIMITS = {"smooth": validation.Range(low=0)}
-_COMBINED_LIMITS = {"alpha": validation.Range(0, 1)}
+_DICE_LIMITS = {"smooth": Range(low=0)}
+_COMBINED_LIMITS = {"alpha": Range(0, 1)}
 
 
 def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
@@ -66,8 +72,8 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
         Sudre et al., "Generalised Dice Overlap as a Deep Learning Loss Function for
         Highly Unbalanced Segmentations", DLMIA 2017.
     """
-    validation.check("generalized_dice", _DICE_LIMITS, smooth=smooth)
-    targets.check_rank("generalized_dice", y_true=y_true, y_pred=y_pred)
+    check("generalized_dice", _DICE_LIMITS, smooth=smooth)
+    check_rank("generalized_dice", y_true=y_true, y_pred=y_pred)
     mask, y_pred = targets.as_floats(y_true, y_pred)
     targets.check_shapes("generalized_dice", mask, y_pred, one_hot=True)
     hint = "Divide masks of 0 and 255 by 255, one-hot encode class ids."
@@ -136,7 +142,7 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
     Reference:
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
-    targets.check_rank("boundary", y_true=y_true, y_pred=y_pred)
+    check_rank("boundary", y_true=y_true, y_pred=y_pred)
     distance, y_pred = targets.as_floats(y_true, y_pred)
     targets.check_shapes("boundary", distance, y_pred)
     classes = channels("boundary", classes, y_pred.shape[-1])
@@ -204,7 +210,7 @@ def region_boundary(
     Reference:
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
-    validation.check("region_boundary", _COMBINED_LIMITS, alpha=alpha)
+    check("region_boundary", _COMBINED_LIMITS, alpha=alpha)
     mask, distance, y_pred = side_by_side("region_boundary", y_true, y_pred)
     if region is None:
         region = functools.partial(generalized_dice, from_logits=from_logits)
@@ -252,21 +258,15 @@ class RegionBoundary(MapLoss):
             region = GeneralizedDice(from_logits=from_logits)
         if not isinstance(region, keras.losses.Loss):
             wanted = "a `keras.losses.Loss` or None"
-            raise TypeError(
-                validation.error("RegionBoundary", "region", wanted, region)
-            )
+            raise ParameterTypeError("RegionBoundary", "region", region, wanted)
         if getattr(region, "ignore_class", None) is not None:
             wanted = "a loss without `ignore_class`, which masks do not have"
-            raise ValueError(
-                validation.error("RegionBoundary", "region", wanted, region)
-            )
+            raise ParameterError("RegionBoundary", "region", region, wanted)
         on_logits = takes_logits(region)
         if on_logits not in (None, from_logits):
             constraint = f"{on_logits}, as that of `region`"
-            raise ValueError(
-                validation.error(
-                    "RegionBoundary", "from_logits", constraint, from_logits
-                )
+            raise ParameterError(
+                "RegionBoundary", "from_logits", from_logits, constraint
             )
         classes = channels("RegionBoundary", classes)
         parameters = {

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.shapes import agree
 from tfrobustloss._core.tensors import visible
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.losses.labels import to_float
 
 _SLACK = 1e-3  # what resizing a mask rounds
@@ -16,28 +17,6 @@ def as_floats(y_true, y_pred):
     y_pred = to_float(y_pred)
     dtype = keras.backend.standardize_dtype(y_pred.dtype)
     return ops.cast(ops.convert_to_tensor(y_true), dtype), y_pred
-
-
-def check_rank(owner, **tensors):
-    """Raises for tensors of which not even the number of axes is known."""
-    for name, tensor in tensors.items():
-        shape = getattr(tensor, "shape", None)
-        if getattr(shape, "rank", 0) is None:  # TensorFlow's alone
-            constraint = "of a known number of axes"
-            hint = (
-                f"Say its shape, which `tf.numpy_function` loses: "
-                f"`tf.ensure_shape({name}, shape)`."
-            )
-            raise ValueError(
-                validation.error(owner, name, constraint, str(shape), hint)
-            )
-
-
-def agree(first, second):
-    """Whether two shapes may be the same, None being any length."""
-    return len(first) == len(second) and all(
-        None in (a, b) or a == b for a, b in zip(first, second, strict=True)
-    )
 
 
 def check_shapes(owner, y_true, y_pred, narrowest=1, one_hot=False):
@@ -55,7 +34,7 @@ def check_shapes(owner, y_true, y_pred, narrowest=1, one_hot=False):
     if not fits or expected[-1] < narrowest:
         constraint = f"of the shape of `y_pred`, {expected}, {narrowest} wide or more"
         hint = _axis_hint(received, expected, one_hot)
-        raise ValueError(validation.error(owner, "y_true", constraint, received, hint))
+        raise ParameterError(owner, "y_true", received, constraint, hint)
 
 
 def _axis_hint(received, expected, one_hot):
@@ -95,7 +74,7 @@ def numbers(owner, y_true):
 def _refuse(owner, constraint, values, sound, hint):
     if not sound.all():
         bad = values[~sound].ravel()[:5].tolist()
-        raise ValueError(validation.error(owner, "y_true", constraint, bad, hint))
+        raise ParameterError(owner, "y_true", bad, constraint, hint)
 
 
 def mean_per_example(values):

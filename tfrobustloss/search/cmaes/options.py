@@ -5,15 +5,20 @@ import math
 
 import numpy as np
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import current_value
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 
 _LIMITS = {
-    "sigma0": validation.Range(low=0, open_low=True),
-    "population_size": validation.Range(low=3, integer=True, optional=True),
-    "seed": validation.Range(low=0, high=2**32 - 1, integer=True),
-    "max_restarts": validation.Range(low=0, integer=True),
-    "reevaluations": validation.Range(low=0, integer=True),
+    "sigma0": Range(low=0, open_low=True),
+    "population_size": Range(low=3, integer=True, optional=True),
+    "seed": Range(low=0, high=2**32 - 1, integer=True),
+    "max_restarts": Range(low=0, integer=True),
+    "reevaluations": Range(low=0, integer=True),
 }
 _CHOICES = {"direction": ("min", "max"), "restarts": (None, "ipop", "bipop")}
 
@@ -94,11 +99,11 @@ def checked(
         "max_restarts": max_restarts,
         "reevaluations": reevaluations,
     }
-    validation.check("CmaSearch", _LIMITS, **numbers)
+    check("CmaSearch", _LIMITS, **numbers)
     numbers = {name: current_value(value) for name, value in numbers.items()}
     for name, value in (("direction", direction), ("restarts", restarts)):
         if value not in _CHOICES[name]:
-            raise ValueError(_error(name, f"one of {_CHOICES[name]}", value))
+            raise ParameterError("CmaSearch", name, value, f"one of {_CHOICES[name]}")
     start = _vector("initial", initial)
     settings = {
         "initial": start,
@@ -115,22 +120,20 @@ def checked(
             settings[name] = int(settings[name])
     if reevaluations and population_size and reevaluations > population_size:
         constraint = f"at most `population_size`, {population_size}"
-        raise ValueError(_error("reevaluations", constraint, reevaluations))
+        raise ParameterError("CmaSearch", "reevaluations", reevaluations, constraint)
     return settings
-
-
-def _error(name, constraint, value, hint=""):
-    return validation.error("CmaSearch", name, constraint, value, hint)
 
 
 def _vector(name, values):
     try:
         vector = np.array(values, dtype=float)
     except (TypeError, ValueError):
-        raise TypeError(_error(name, "a list of numbers", values)) from None
+        raise ParameterTypeError(
+            "CmaSearch", name, values, "a list of numbers"
+        ) from None
     if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
         constraint = "a list of one or more finite numbers"
-        raise ValueError(_error(name, constraint, values))
+        raise ParameterError("CmaSearch", name, values, constraint)
     return vector.tolist()
 
 
@@ -142,15 +145,17 @@ def _bounds(bounds, start):
     try:
         low, high = (_bound(bound, len(start)) for bound in bounds)
     except (TypeError, ValueError):
-        raise ValueError(_error("bounds", constraint, bounds)) from None
+        raise ParameterError("CmaSearch", "bounds", bounds, constraint) from None
     for i, (least, value, most) in enumerate(zip(low, start, high, strict=True)):
         least = -math.inf if least is None else least
         most = math.inf if most is None else most
         if not least < most:
-            raise ValueError(_error("bounds", "low below high everywhere", bounds))
+            raise ParameterError(
+                "CmaSearch", "bounds", bounds, "low below high everywhere"
+            )
         if not least <= value <= most:
             within = f"inside `bounds`, and initial[{i}] in [{least:g}, {most:g}]"
-            raise ValueError(_error("initial", within, start))
+            raise ParameterError("CmaSearch", "initial", start, within)
     return [low, high] if any(b is not None for b in low + high) else None
 
 
@@ -169,7 +174,9 @@ def _options(options, known):
         name = names.get(str(key).lower())
         if name is None:
             hint = "print(cma.CMAOptions()) lists them."
-            raise ValueError(_error("options", "options of pycma", {key: value}, hint))
+            raise ParameterError(
+                "CmaSearch", "options", {key: value}, "options of pycma", hint
+            )
         hint = _REFUSED.get(name)
         if name.startswith("verb"):
             hint = "The search is silent and writes its journal alone."
@@ -184,14 +191,16 @@ def _options(options, known):
             hint = f"Use one of {BOUNDARY_HANDLERS}."
         if hint:
             without = f"without {name!r}"
-            raise ValueError(_error("options", without, {key: value}, hint))
+            raise ParameterError("CmaSearch", "options", {key: value}, without, hint)
         checked[name] = value
     try:
         return json.loads(json.dumps(checked, allow_nan=False, default=_plain))
     except (TypeError, ValueError):
         hint = 'Write infinity as "inf".'
         constraint = "plain finite JSON values"
-        raise ValueError(_error("options", constraint, options, hint)) from None
+        raise ParameterError(
+            "CmaSearch", "options", options, constraint, hint
+        ) from None
 
 
 def _plain(value):

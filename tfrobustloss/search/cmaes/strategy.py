@@ -45,17 +45,21 @@ class Strategy:
 
     @property
     def population_size(self):
+        """Candidates a generation, in this run."""
         return int(self._cma.popsize)
 
     @property
     def sigma(self):
+        """Step size."""
         return float(self._cma.sigma)
 
     def mean(self):
+        """Mean of the distribution, inside the bounds."""
         repair = self._cma.boundary_handler.repair
         return np.array(self._cma.gp.pheno(self._cma.mean, into_bounds=repair))
 
     def sample(self):
+        """Points of the next generation."""
         return self._cma.ask()
 
     def further(self, generation, candidate_id):

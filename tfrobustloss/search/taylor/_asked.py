@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from tfrobustloss._core import validation
-from tfrobustloss.experiments.trainer import _trainer_options
+from tfrobustloss._core.validation import Range, check
+from tfrobustloss.experiments import trainer
 
 LIMITS = {
-    "generations": validation.Range(low=1, integer=True),
-    "population_size": validation.Range(low=3, integer=True),
-    "sigma0": validation.Range(low=0, open_low=True),
-    "seeds_per_candidate": validation.Range(low=1, integer=True),
-    "noise_draws": validation.Range(low=1, integer=True),
-    "learning_rate": validation.Range(low=0, open_low=True),
-    "epochs": validation.Range(low=1, integer=True),
-    "batch_size": validation.Range(low=1, integer=True),
-    "momentum": validation.Range(0, 1, open_high=True),
-    "seed": validation.Range(0, 2**32 - 1, integer=True),
-    "lease_seconds": validation.Range(low=0, open_low=True),
+    "generations": Range(low=1, integer=True),
+    "population_size": Range(low=3, integer=True),
+    "sigma0": Range(low=0, open_low=True),
+    "seeds_per_candidate": Range(low=1, integer=True),
+    "noise_draws": Range(low=1, integer=True),
+    "learning_rate": Range(low=0, open_low=True),
+    "epochs": Range(low=1, integer=True),
+    "batch_size": Range(low=1, integer=True),
+    "momentum": Range(0, 1, open_high=True),
+    "seed": Range(0, 2**32 - 1, integer=True),
+    "lease_seconds": Range(low=0, open_low=True),
 }
 
 
@@ -35,11 +35,11 @@ def checked_rates(numbers, learning_rates, trainer_options):
         TypeError: A value is of the wrong kind, or there is no such option.
         ValueError: A value is outside its range.
     """
-    validation.check("search", LIMITS, **numbers)
+    check("search", LIMITS, **numbers)
     rates = np.atleast_1d(learning_rates).tolist()
     for rate in rates or [None]:
-        validation.check("search", LIMITS, learning_rate=rate)
-    _trainer_options.check("search", trainer_options)
+        check("search", LIMITS, learning_rate=rate)
+    trainer.check_options("search", trainer_options)
     return rates
 
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from tfrobustloss.experiments import _draws
-from tfrobustloss.experiments.trainer.trainer import Trainer
+from tfrobustloss.experiments import with_draws
+from tfrobustloss.experiments.trainer import Trainer
 
 
 class Fitness:
@@ -26,7 +26,7 @@ class Fitness:
         self._trainers = [
             Trainer(
                 task.network,
-                _draws.with_draws(form.family),
+                with_draws(form.family),
                 task.train(noise_seeds),
                 task.validation,
                 learning_rate=learning_rates[0],

@@ -5,14 +5,18 @@ import os
 import numpy as np
 
 from tfrobustloss import losses, presets
-from tfrobustloss._core import validation
-from tfrobustloss.losses import canonical_taylor, families
-from tfrobustloss.losses.taylor_polynomial import find_bounds
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
+from tfrobustloss.losses import canonical_taylor, families, taylor_polynomial
 
 FORMS = ("canonical", "12", "16")
 STARTS = ("gce", "mae", "ce", "zeros")
 _GCE_SCALE = 1.5  # the scale at which the published search began
-_ETA = {"eta": validation.Range(low=0, open_low=True, optional=True)}
+_ETA = {"eta": Range(low=0, open_low=True, optional=True)}
 
 
 class Form:
@@ -32,8 +36,8 @@ class Form:
     def __init__(self, name, num_classes, eta=None):
         if name not in FORMS:
             constraint = f"one of {', '.join(FORMS)}"
-            raise ValueError(validation.error("search", "form", constraint, name))
-        validation.check("search", _ETA, eta=eta)
+            raise ParameterError("search", "form", name, constraint)
+        check("search", _ETA, eta=eta)
         self.name = name
         self.eta = eta
         self.num_classes = num_classes
@@ -65,12 +69,13 @@ class Form:
             vector = np.asarray(start, "float64")
         except (TypeError, ValueError):
             constraint = f"one of {', '.join(STARTS)}, a preset, a `TaylorLoss` or a "
-            error = validation.error("search", "start", f"{constraint}vector", start)
-            raise TypeError(error) from None
+            raise ParameterTypeError(
+                "search", "start", start, f"{constraint}vector"
+            ) from None
         if vector.shape != (self.family.dimension,) or not np.isfinite(vector).all():
             names = ", ".join(self.family.names)
             constraint = f"{self.family.dimension} finite numbers: {names}"
-            raise ValueError(validation.error("search", "start", constraint, start))
+            raise ParameterError("search", "start", start, constraint)
         return vector
 
     def scaled(self, vector):
@@ -78,7 +83,7 @@ class Form:
         vector = np.array(vector, "float64")
         if self.eta is None:
             return vector
-        low, high = find_bounds(self._theta(vector), self.num_classes)
+        low, high = taylor_polynomial.find_bounds(self._theta(vector), self.num_classes)
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = self.eta / np.float64(high - low)
         if high - low < 1e-12 * max(1.0, abs(low)) or not np.isfinite(factor):
@@ -128,6 +133,4 @@ class Form:
         except ValueError as error:
             constraint = f"one of {', '.join(STARTS)}, a preset or a vector"
             hint = str(error).removeprefix("load_preset: ")
-            raise ValueError(
-                validation.error("search", "start", constraint, path, hint)
-            ) from None
+            raise ParameterError("search", "start", path, constraint, hint) from None

@@ -7,9 +7,10 @@ import json
 import os
 
 from tfrobustloss import presets
-from tfrobustloss._core import files, provenance, validation
+from tfrobustloss._core import files, provenance
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.search import journal as _journal
-from tfrobustloss.search.cmaes.search import CmaSearch
+from tfrobustloss.search.cmaes import CmaSearch
 
 
 def settings_path(journal):
@@ -42,8 +43,8 @@ def check_or_write_settings(journal, settings):
             recorded = json.load(file)
     except (OSError, ValueError) as problem:
         constraint = f"a journal with its settings in {path}"
-        raise ValueError(
-            validation.error("search", "journal", constraint, journal, f"{problem}.")
+        raise ParameterError(
+            "search", "journal", journal, constraint, f"{problem}."
         ) from None
     for name in dict.fromkeys([*settings, *recorded]):
         if settings.get(name) != recorded.get(name):
@@ -52,9 +53,7 @@ def check_or_write_settings(journal, settings):
                 f"That one has {name}={recorded.get(name)!r}. Give the same options "
                 "to go on with it, or another journal to begin anew."
             )
-            raise ValueError(
-                validation.error("search", "journal", constraint, journal, hint)
-            )
+            raise ParameterError("search", "journal", journal, constraint, hint)
 
 
 def open_journal(journal, settings, *arguments, **options):
@@ -80,7 +79,7 @@ def check_apart(path, journal):
     kept = [] if journal is None else [os.fspath(journal), settings_path(journal)]
     if os.path.realpath(path) in map(os.path.realpath, kept):
         constraint = "another file than the journal and its settings"
-        raise ValueError(validation.error("save_preset", "path", constraint, path))
+        raise ParameterError("save_preset", "path", path, constraint)
 
 
 def preset(search, found):

@@ -5,9 +5,10 @@ import json
 import numpy as np
 
 from tfrobustloss import losses
-from tfrobustloss._core import files, validation
+from tfrobustloss._core import files
+from tfrobustloss._core.validation import check
+from tfrobustloss.experiments import Task, make_tasks
 from tfrobustloss.experiments import task as _tasks
-from tfrobustloss.experiments.task import Task, make_tasks
 from tfrobustloss.search.taylor import _asked, _found
 from tfrobustloss.search.taylor import history as _history
 from tfrobustloss.search.taylor import record as _provenance
@@ -175,7 +176,7 @@ class TaylorLossSearch:
             lease_seconds: Float > 0, longer than a candidate takes: when a chief
                 hands it to another worker.
         """
-        validation.check("search", _asked.LIMITS, lease_seconds=lease_seconds)
+        check("search", _asked.LIMITS, lease_seconds=lease_seconds)
         self._best = None
         progress = Progress(self, self._cma, callback, on_candidate)
         if role := roles.role():

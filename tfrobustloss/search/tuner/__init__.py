@@ -5,9 +5,9 @@ from tfrobustloss._core.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "CMAES": "tuner",
-        "CMAESOracle": "oracle",
-        "roles": "roles",
-        "taylor_oracle": "taylor_oracle",
+        "CMAES": ".tuner",
+        "CMAESOracle": ".oracle",
+        "roles": ".roles",
+        "taylor_oracle": ".taylor_oracle",
     },
 )

@@ -6,22 +6,20 @@ import secrets
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from tfrobustloss._core import validation
-from tfrobustloss.search.cmaes.search import CmaSearch
+from tfrobustloss._core.validation import Range, check
+from tfrobustloss.search.cmaes import CmaSearch
 from tfrobustloss.search.tuner import space as _space
 from tfrobustloss.search.tuner._workers import SharedOracle
 from tfrobustloss.search.tuner.space import Space
 
 _LIMITS = {
-    "max_trials": validation.Range(low=1, integer=True, optional=True),
-    "population_size": validation.Range(low=3, integer=True, optional=True),
-    "sigma0": validation.Range(low=0, open_low=True),
-    "seed": validation.Range(low=0, high=2**32 - 1, integer=True, optional=True),
-    "lease_seconds": validation.Range(low=0, open_low=True),
-    "max_retries_per_trial": validation.Range(low=0, integer=True),
-    "max_consecutive_failed_trials": validation.Range(
-        low=1, integer=True, optional=True
-    ),
+    "max_trials": Range(low=1, integer=True, optional=True),
+    "population_size": Range(low=3, integer=True, optional=True),
+    "sigma0": Range(low=0, open_low=True),
+    "seed": Range(low=0, high=2**32 - 1, integer=True, optional=True),
+    "lease_seconds": Range(low=0, open_low=True),
+    "max_retries_per_trial": Range(low=0, integer=True),
+    "max_consecutive_failed_trials": Range(low=1, integer=True, optional=True),
 }
 
 
@@ -83,7 +81,7 @@ class CMAESOracle(SharedOracle):
         max_retries_per_trial=0,
         max_consecutive_failed_trials=None,
     ):
-        validation.check(
+        check(
             "CMAES",
             _LIMITS,
             max_trials=max_trials,

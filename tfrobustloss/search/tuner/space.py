@@ -6,8 +6,14 @@ import numbers
 
 from keras_tuner.engine import hyperparameters as hp_types
 
-from tfrobustloss._core import validation
 from tfrobustloss._core.tensors import current_value
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check_choice,
+    check_flag,
+)
 
 _OWNER = "CMAES"
 _LEAST_DEVIATION = 0.2  # of one step: an integer stays in play when the rest converges
@@ -92,9 +98,7 @@ class Space:
         unknown = set(self._hold) - {p.name for p in hyperparameters.space}
         if unknown:
             names = sorted({p.name for p in hyperparameters.space})
-            raise ValueError(
-                validation.error(_OWNER, "hold", f"of {names}", sorted(unknown))
-            )
+            raise ParameterError(_OWNER, "hold", sorted(unknown), f"of {names}")
         for parameter in hyperparameters.space:
             self._add(parameter)
         if not self.dimensions:
@@ -139,9 +143,7 @@ class Space:
         }
         unknown = sorted(set(initial) - set(self.names))
         if unknown:
-            raise ValueError(
-                validation.error(_OWNER, "initial", f"of {self.names}", unknown)
-            )
+            raise ParameterError(_OWNER, "initial", unknown, f"of {self.names}")
         return [
             d.unit(_checked("initial", d.parameter, initial[d.name]))
             if d.name in initial
@@ -178,20 +180,18 @@ class Space:
 def check_kinds(restarts, overflow, hyperparameters):
     """Raises if an argument that is no number cannot be."""
     if restarts is not None:
-        validation.check_choice(_OWNER, "restarts", restarts, ("ipop", "bipop"))
-    validation.check_flag(_OWNER, "overflow", overflow)
+        check_choice(_OWNER, "restarts", restarts, ("ipop", "bipop"))
+    check_flag(_OWNER, "overflow", overflow)
     if not isinstance(hyperparameters, hp_types.HyperParameters | None):
         constraint = "a `keras_tuner.HyperParameters` or None"
-        raise TypeError(
-            validation.error(_OWNER, "hyperparameters", constraint, hyperparameters)
-        )
+        raise ParameterTypeError(_OWNER, "hyperparameters", hyperparameters, constraint)
 
 
 def plain(name, values):
     """A dict of plain Python values, None as an empty one."""
     if not isinstance(values, dict | None):
         constraint = "a dict of names to values, or None"
-        raise TypeError(validation.error(_OWNER, name, constraint, values))
+        raise ParameterTypeError(_OWNER, name, values, constraint)
     return {name: current_value(x) for name, x in (values or {}).items()}
 
 
@@ -218,15 +218,13 @@ def _checked(argument, parameter, value):
     if not isinstance(parameter, hp_types.Float | hp_types.Int):
         possible = tuple(parameter.values)
         if value not in possible:
-            raise ValueError(
-                validation.error(_OWNER, name, f"one of {possible}", value)
-            )
+            raise ParameterError(_OWNER, name, value, f"one of {possible}")
         return possible[possible.index(value)]
     whole = isinstance(parameter, hp_types.Int)
-    limit = validation.Range(parameter.min_value, parameter.max_value, integer=whole)
+    limit = Range(parameter.min_value, parameter.max_value, integer=whole)
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not number or not limit.contains(value):
-        raise ValueError(validation.error(_OWNER, name, limit, value))
+        raise ParameterError(_OWNER, name, value, limit)
     return int(value) if whole else float(value)
 
 

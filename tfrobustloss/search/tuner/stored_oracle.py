@@ -8,7 +8,8 @@ import warnings
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from tfrobustloss._core import files, validation
+from tfrobustloss._core import files
+from tfrobustloss._core.validation import ParameterError
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
@@ -92,9 +93,7 @@ class StoredOracle(keras_tuner.Oracle):
                 stored = state["options"].get(name)
                 constraint = f"{stored!r}, as in the project at {self._project_dir}"
                 hint = "For a new search: `overwrite=True`, or another `project_name`."
-                raise ValueError(
-                    validation.error("CMAES", name, constraint, value, hint)
-                )
+                raise ParameterError("CMAES", name, value, constraint, hint)
         self.seed = state["seed"]
         self.hyperparameters = keras_tuner.HyperParameters.from_config(
             state["hyperparameters"]

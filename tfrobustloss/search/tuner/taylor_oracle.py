@@ -12,7 +12,7 @@ import os
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
-from tfrobustloss._core import validation
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.search.tuner import roles, service
 from tfrobustloss.search.tuner.oracle import CMAESOracle
 
@@ -88,7 +88,7 @@ def lead(search, candidates, lease_seconds, progress):
     """
     if search.journal is None:
         constraint = "a path, where the chief keeps what its workers find"
-        raise ValueError(validation.error("search", "journal", constraint, None))
+        raise ParameterError("search", "journal", None, constraint)
     oracle = TaylorOracle(search, candidates, lease_seconds, progress)
     oracle.keeps_workers = True
     oracle._set_project_dir(*os.path.split(f"{os.fspath(search.journal)}.trials"))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.data.pipeline_parts import CLEAN, NOISY, make, source
+from tests.data.pipelines.parts import CLEAN, NOISY, make, source
 from tfrobustloss.data import augment
 
 tf = pytest.importorskip("tensorflow")

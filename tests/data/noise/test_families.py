@@ -163,7 +163,7 @@ def test_feature_noise_of_an_image_is_its_own(kind, monkeypatch):
     whole = noise.feature_noise(floats, kind, 0.4, seed=1)
     assert whole.dtype == np.float32
     assert 0 <= whole.min() <= whole.max() <= 1
-    monkeypatch.setattr("tfrobustloss.data._feature_noise._VALUES_A_CHUNK", 48)
+    monkeypatch.setattr("tfrobustloss.data.noise.features._VALUES_A_CHUNK", 48)
     np.testing.assert_array_equal(noise.feature_noise(floats, kind, 0.4, seed=1), whole)
     first = noise.feature_noise(floats[:7], kind, 0.4, seed=1)
     np.testing.assert_array_equal(first, whole[:7])

@@ -9,7 +9,7 @@ import pytest
 
 from tfrobustloss import data
 
-SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data" / "tfds"
+SHARED = pathlib.Path(__file__).parents[4] / "shared" / "data" / "tfds"
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,7 @@ def test_a_full_disk_does_not_cost_the_table(tmp_path, monkeypatch, capsys):
     def fail(path, content):
         raise OSError(28, "No space left on device", path)
 
-    monkeypatch.setattr("tfrobustloss._files.write", fail)
+    monkeypatch.setattr("tfrobustloss._core.files.write", fail)
     options = ["--losses", "adma", "--output", str(tmp_path / "a.json")]
     assert cli.main([*SHORT, *options]) == 2
     out, err = capsys.readouterr()

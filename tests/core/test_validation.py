@@ -1,13 +1,19 @@
 """Ranges of parameters and the errors that they word."""
 
 import math
+import pickle
 
 import keras
 import numpy as np
 import pytest
 
 from tfrobustloss._core.tensors import current_value, is_variable
-from tfrobustloss._core.validation import Range, check, error
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 
 
 @pytest.mark.parametrize(
@@ -147,5 +153,20 @@ def test_current_value_of_a_variable():
     assert current_value(keras.Variable([1.0, 2.0])) == [1.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "base"), [(ParameterError, ValueError), (ParameterTypeError, TypeError)]
+)
+def test_an_error_has_its_parts(kind, base):
+    error = kind("Owner", "n", 2, Range(low=3, integer=True), "Add one.")
+    assert isinstance(error, base)
+    assert (error.owner, error.name, error.value) == ("Owner", "n", 2)
+    assert (error.constraint, error.hint) == ("an integer in [3, inf)", "Add one.")
+    text = "Owner: `n` must be an integer in [3, inf). Received: n=2. Add one."
+    assert str(error) == text
+    copy = pickle.loads(pickle.dumps(error))  # as from a worker process
+    assert (type(copy), str(copy), vars(copy)) == (kind, text, vars(error))
+
+
 def test_error_without_a_hint_ends_after_the_value():
-    assert error("Owner", "n", "odd", 2) == "Owner: `n` must be odd. Received: n=2."
+    text = "Owner: `n` must be odd. Received: n=2."
+    assert str(ParameterError("Owner", "n", 2, "odd")) == text

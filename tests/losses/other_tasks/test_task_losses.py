@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from tests.derivatives import finite_differences, needs_float64
-from tests.losses.task_rows import TASK_ROWS
+from tests.losses.other_tasks.task_rows import TASK_ROWS
 from tests.losses.values import numpy
 from tfrobustloss import losses
 from tfrobustloss._core import backend

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tests.data.pipeline_parts import IMAGES, index_of, make, source
+from tests.data.pipelines.parts import IMAGES, index_of, make, source
 from tfrobustloss.data.pipelines import devices
 
 tf = pytest.importorskip("tensorflow")

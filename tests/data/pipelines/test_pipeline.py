@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.data.pipeline_parts import (
+from tests.data.pipelines.parts import (
     CLEAN,
     IMAGES,
     MATRIX,
@@ -92,7 +92,7 @@ def test_interleaved_enumerated_sources_keep_their_labels():
 
 def test_two_processes_agree():
     code = (
-        "from tests.data.pipeline_parts import make, source\n"
+        "from tests.data.pipelines.parts import make, source\n"
         "for kind in ('arrays', 'stream'):\n"
         "    for x, y in make(source(kind)).as_numpy_iterator():\n"
         "        print(x.reshape(len(x), -1)[:, 0].tolist(), y.tolist())\n"

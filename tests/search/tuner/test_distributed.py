@@ -15,7 +15,7 @@ from tfrobustloss.search.tuner import roles as _roles
 from tfrobustloss.search.tuner import service
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.search.test_distributed"])
+PROCESSES.set_forkserver_preload(["tests.search.tuner.test_distributed"])
 TRIALS = 32
 
 

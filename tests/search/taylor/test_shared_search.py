@@ -12,7 +12,7 @@ from tfrobustloss.search.taylor.search import Task, TaylorLossSearch
 from tfrobustloss.search.tuner import roles, service
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.search.test_shared_search"])
+PROCESSES.set_forkserver_preload(["tests.search.taylor.test_shared_search"])
 SMALL = Task("digits", train_size=200, validation_size=100)
 QUICK = dict(generations=3, population_size=4, epochs=2, seeds_per_candidate=2)
 

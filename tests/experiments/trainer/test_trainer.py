@@ -13,14 +13,14 @@ import keras
 import numpy as np
 import pytest
 
-from tests.search import networks
+from tests.experiments.trainer import networks
 from tfrobustloss import losses
 from tfrobustloss.experiments.trainer.initial_weights import mixed_precision_twin
 from tfrobustloss.experiments.trainer.layer_kinds import may_be_padded, suits_xla
 from tfrobustloss.experiments.trainer.trainer import Halving, Trainer
 from tfrobustloss.losses import families
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.skipif(
     BACKEND not in ("tensorflow", "jax"), reason="the trainer has no torch programs"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.data.pipeline_parts import CLEAN, NOISY, index_of, make, source
+from tests.data.pipelines.parts import CLEAN, NOISY, index_of, make, source
 
 tf = pytest.importorskip("tensorflow")
 
