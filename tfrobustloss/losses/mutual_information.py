@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfrobustloss._core.backend import get_keras_mask
+from tfrobustloss._core.saving import saved_by_name
 from tfrobustloss._core.tensors import with_closed_gradient
 from tfrobustloss.losses.base import FunctionLoss, _saturating_cast, _widen
 from tfrobustloss.losses.labels import Labels, decode
@@ -14,6 +15,7 @@ _SMALLEST = math.log(0.001)  # of the authors: a determinant of 0 has a loss
 _SINGULAR = 1e-3  # in examples: what stands for a singular value of 0
 
 
+@saved_by_name
 def determinant_mutual_information(
     y_true, y_pred, sample_weight=None, from_logits=False
 ):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.saving import saved_by_name
 from tfrobustloss._core.tensors import is_variable, with_closed_gradient
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -19,6 +20,7 @@ _ANY = {"temperature": Range()}
 _SMALL = 1e-12  # stands for 1 - t = 0, where expm1(x) is x: the limit
 
 
+@saved_by_name
 def log_t(x, temperature):
     """Tempered logarithm: `(x ** (1 - t) - 1) / (1 - t)`, the logarithm at t = 1.
 
@@ -42,6 +44,7 @@ def _log_t(log_x, temperature):
     return ops.expm1(power * log_x) / power
 
 
+@saved_by_name
 def exp_t(x, temperature):
     """Tempered exponential: the inverse of `log_t`, the exponential at t = 1.
 
@@ -74,6 +77,7 @@ def _one_minus(temperature, dtype):
     return ops.where(ops.abs(power) < _SMALL, _SMALL, power)
 
 
+@saved_by_name
 def bi_tempered_logistic(
     y_true, y_pred, t1=0.8, t2=1.2, label_smoothing=0.0, from_logits=False
 ):
