@@ -98,6 +98,10 @@ def check_flag(owner, name, value):
 class _Described:
     """The parts of a parameter error, and their wording."""
 
+    # Keras adds the arguments of a layer's call to an error by building it again from
+    # its text alone, and a RuntimeError where that fails; this mark keeps it from that
+    _keras_call_info_injected = True
+
     def __init__(self, owner, name, value, constraint, hint=""):
         self.owner, self.name, self.value = owner, name, value
         self.constraint, self.hint = str(constraint), hint

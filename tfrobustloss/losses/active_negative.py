@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core.saving import saved_by_name
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -26,7 +26,7 @@ _LIMITS = {
 _FOCAL_LIMITS = {**_LIMITS, **NormalizedFocal.limits}
 
 
-@saved_by_name
+@keras_function
 def active_negative_cross_entropy(
     y_true,
     y_pred,
@@ -90,7 +90,7 @@ def active_negative_cross_entropy(
     return alpha * active + beta * negative
 
 
-@saved_by_name
+@keras_function
 def active_negative_focal(
     y_true,
     y_pred,

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core.saving import saved_by_name
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
@@ -11,7 +11,7 @@ from tfrobustloss.losses.labels import decode
 _LIMITS = {"beta": Range(low=0)}
 
 
-@saved_by_name
+@keras_function
 def unhinged(y_true, y_pred, from_logits=False):
     """The label's logit against the mean logit: symmetric, convex, linear.
 
@@ -51,7 +51,7 @@ def unhinged(y_true, y_pred, from_logits=False):
     return labels.total() * mean - labels.pick(scores)
 
 
-@saved_by_name
+@keras_function
 def confidence_regularized(y_true, y_pred, beta=2.0, from_logits=False):
     """Cross-entropy, less a multiple of its mean over all labels.
 

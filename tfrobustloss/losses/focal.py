@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core.saving import saved_by_name
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable, visible
 from tfrobustloss._core.validation import (
     ParameterError,
@@ -19,7 +19,7 @@ from tfrobustloss.losses.powers import power
 _LIMITS = {"gamma": Range(low=0)}
 
 
-@saved_by_name
+@keras_function
 def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
     """Cross-entropy that looks away from examples it already gets right.
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from tfrobustloss._core.saving import saved_by_name
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.asymmetric import (
@@ -25,7 +25,7 @@ _LIMITS = {
 }
 
 
-@saved_by_name
+@keras_function
 def joint_asymmetric(
     y_true, y_pred, alpha=1.0, beta=1.0, a=30.0, gamma=0.0, from_logits=False
 ):

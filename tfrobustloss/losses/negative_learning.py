@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core.saving import saved_by_name
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode, to_float
 from tfrobustloss.losses.rows import row_max
@@ -11,7 +11,7 @@ from tfrobustloss.losses.rows import row_max
 _BELOW_ALL = -2e30
 
 
-@saved_by_name
+@keras_function
 def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
     """Teaches that an example is not of some other class, which is rarely wrong.
 

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from tfrobustloss._core.saving import saved_by_name
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.cross_entropy import CrossEntropy
@@ -18,7 +18,7 @@ _BIAS = {"bias": Range(0, 100, optional=True)}
 _PLAIN_CLASSES = 10  # up to which MAE learns without a bias
 
 
-@saved_by_name
+@keras_function
 def logit_clip(y_true, y_pred, loss, max_norm=1.0):
     """Any loss on logits whose length is at most `max_norm`: bounded.
 
@@ -68,7 +68,7 @@ def _clipped(logits, max_norm):
     return logits * ops.where(norm * scale > max_norm, max_norm / norm / scale, 1)
 
 
-@saved_by_name
+@keras_function
 def logit_bias(y_true, y_pred, loss, bias=None):
     """Any loss on logits that have `bias` added at the label.
 
