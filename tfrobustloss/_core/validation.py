@@ -98,9 +98,10 @@ def check_flag(owner, name, value):
 class _Described:
     """The parts of a parameter error, and their wording."""
 
-    # Keras adds the arguments of a layer's call to an error by building it again from
-    # its text alone, and a RuntimeError where that fails; this mark keeps it from that
+    # Keras and AutoGraph add their context to an error by building it again from its
+    # text alone, and an error of another type where that fails; these keep them from it
     _keras_call_info_injected = True
+    ag_pass_through = True
 
     def __init__(self, owner, name, value, constraint, hint=""):
         self.owner, self.name, self.value = owner, name, value
