@@ -1,6 +1,7 @@
 """Loss correction with a known noise matrix (Patrini et al., CVPR 2017)."""
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -160,17 +161,17 @@ class ForwardCorrection(FunctionLoss):
     """`forward_correction` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(forward_correction)
+    purpose = "noise of a known matrix, consistent"
+    paper = "Patrini et al. 2017"
+    paper_url = "https://arxiv.org/abs/1609.03683"
 
-    def __init__(
-        self,
-        transition_matrix,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
+    def __init__(self, transition_matrix, from_logits=False, **options):
         matrix = _matrix(type(self).__name__, transition_matrix)
-        parameters = {"transition_matrix": matrix, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(transition_matrix=matrix, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, math.inf
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -178,16 +179,12 @@ class BackwardCorrection(FunctionLoss):
     """`backward_correction` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(backward_correction)
+    purpose = "noise of a known matrix, unbiased"
+    paper = "Patrini et al. 2017"
+    paper_url = "https://arxiv.org/abs/1609.03683"
 
-    def __init__(
-        self,
-        transition_matrix,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
+    def __init__(self, transition_matrix, from_logits=False, **options):
         owner = type(self).__name__
         matrix = _matrix(owner, transition_matrix)
         _inverse(owner, matrix)
-        parameters = {"transition_matrix": matrix, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(transition_matrix=matrix, from_logits=from_logits, **options)

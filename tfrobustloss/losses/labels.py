@@ -1,5 +1,7 @@
 """Labels of any format and predictions of either kind, decoded in one place."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -22,6 +24,11 @@ def to_float(values):
     if keras.backend.standardize_dtype(values.dtype) == "float64":
         return values
     return ops.cast(values, "float32")
+
+
+def most_nats(from_logits):
+    """The largest `-log(p)` that a `Prediction` has."""
+    return math.inf if from_logits else -math.log(SMALLEST_PROBABILITY)
 
 
 def decode(y_true, y_pred, from_logits):

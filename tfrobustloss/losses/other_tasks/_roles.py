@@ -12,9 +12,9 @@ _LARGEST = 1e30  # sums of it stay finite in float32
 class RoleLoss(TaskLoss):
     """A loss whose one parameter is the role."""
 
-    def __init__(self, role="discriminator", **keras_options):
+    def __init__(self, role="discriminator", **options):
         check_role(type(self).__name__, role)
-        super().__init__({"role": role}, **keras_options)
+        super().__init__(role=role, **options)
 
 
 def loss_of_role(owner, given, real, generated, generator, largest=_LARGEST):

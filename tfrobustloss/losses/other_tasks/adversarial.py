@@ -73,6 +73,9 @@ class MinimaxGAN(RoleLoss):
     """`minimax_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(minimax_gan)
+    purpose = "generative adversarial networks: the original game"
+    paper = "Goodfellow et al. 2014"
+    paper_url = "https://arxiv.org/abs/1406.2661"
 
 
 @keras_function
@@ -116,6 +119,9 @@ class NonSaturatingGAN(RoleLoss):
     """`non_saturating_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(non_saturating_gan)
+    purpose = "the same, with a generator that learns from the start"
+    paper = "Goodfellow et al. 2014"
+    paper_url = "https://arxiv.org/abs/1406.2661"
 
 
 @keras_function
@@ -176,13 +182,13 @@ class LeastSquaresGAN(TaskLoss):
 
     function = staticmethod(least_squares_gan)
     limits = _TARGETS
+    purpose = "the same, by squared distances"
+    paper = "Mao et al. 2017"
+    paper_url = "https://arxiv.org/abs/1611.04076"
 
-    def __init__(
-        self, real=1.0, fake=0.0, target=1.0, role="discriminator", **keras_options
-    ):
+    def __init__(self, real=1.0, fake=0.0, target=1.0, role="discriminator", **options):
         check_role("LeastSquaresGAN", role)
-        parameters = {"real": real, "fake": fake, "target": target, "role": role}
-        super().__init__(parameters, **keras_options)
+        super().__init__(real=real, fake=fake, target=target, role=role, **options)
 
 
 @keras_function
@@ -230,6 +236,9 @@ class WassersteinGAN(RoleLoss):
     """`wasserstein_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(wasserstein_gan)
+    purpose = "the same, for a critic of bounded slope"
+    paper = "Arjovsky et al. 2017"
+    paper_url = "https://arxiv.org/abs/1701.07875"
 
 
 @keras_function
@@ -274,3 +283,6 @@ class HingeGAN(RoleLoss):
     """`hinge_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(hinge_gan)
+    purpose = "the same, with a margin for the critic"
+    paper = "Lim and Ye 2017"
+    paper_url = "https://arxiv.org/abs/1705.02894"

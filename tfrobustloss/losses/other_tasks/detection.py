@@ -95,22 +95,20 @@ class SigmoidFocal(TaskLoss):
 
     function = staticmethod(sigmoid_focal)
     limits = _FOCAL_LIMITS
+    purpose = "detection: rare objects among easy anchors"
+    paper = "Lin et al. 2017"
+    paper_url = "https://arxiv.org/abs/1708.02002"
 
     def __init__(
-        self,
-        gamma=2.0,
-        alpha=0.25,
-        from_logits=False,
-        per_positive=False,
-        **keras_options,
+        self, gamma=2.0, alpha=0.25, from_logits=False, per_positive=False, **options
     ):
-        parameters = {
-            "gamma": gamma,
-            "alpha": alpha,
-            "from_logits": from_logits,
-            "per_positive": per_positive,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            gamma=gamma,
+            alpha=alpha,
+            from_logits=from_logits,
+            per_positive=per_positive,
+            **options,
+        )
 
 
 @keras_function
@@ -184,6 +182,9 @@ class IoUBalancedClassification(TaskLoss):
 
     function = staticmethod(iou_balanced_classification)
     limits = _CLASSIFICATION_LIMITS
+    purpose = "the same; anchors count by the overlap of their box"
+    paper = "Wu et al. 2019"
+    paper_url = "https://arxiv.org/abs/1908.05641"
 
     def __init__(
         self,
@@ -194,19 +195,19 @@ class IoUBalancedClassification(TaskLoss):
         box_format="deltas",
         variance=None,
         per_positive=False,
-        **keras_options,
+        **options,
     ):
         check_format("IoUBalancedClassification", box_format, variance)
-        parameters = {
-            "eta": eta,
-            "gamma": gamma,
-            "alpha": alpha,
-            "from_logits": from_logits,
-            "box_format": box_format,
-            "variance": variance,
-            "per_positive": per_positive,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            eta=eta,
+            gamma=gamma,
+            alpha=alpha,
+            from_logits=from_logits,
+            box_format=box_format,
+            variance=variance,
+            per_positive=per_positive,
+            **options,
+        )
 
 
 @keras_function
@@ -270,18 +271,17 @@ class IoUBalancedLocalization(TaskLoss):
 
     function = staticmethod(iou_balanced_localization)
     limits = _LOCALIZATION_LIMITS
+    purpose = "boxes that are nearly right, not outliers"
+    paper = "Wu et al. 2019"
+    paper_url = "https://arxiv.org/abs/1908.05641"
 
     def __init__(
-        self, lam=1.5, beta=0.11, box_format="deltas", variance=None, **keras_options
+        self, lam=1.5, beta=0.11, box_format="deltas", variance=None, **options
     ):
         check_format("IoUBalancedLocalization", box_format, variance)
-        parameters = {
-            "lam": lam,
-            "beta": beta,
-            "box_format": box_format,
-            "variance": variance,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            lam=lam, beta=beta, box_format=box_format, variance=variance, **options
+        )
 
     def counted(self, y_true):
         """Which anchors are positives, or None for boxes alone."""

@@ -105,10 +105,16 @@ class GeneralizedDice(MapLoss):
 
     function = staticmethod(generalized_dice)
     limits = _DICE_LIMITS
+    purpose = "segmentation with small classes, by overlap"
+    paper = "Sudre et al. 2017"
+    paper_url = "https://arxiv.org/abs/1707.03237"
 
-    def __init__(self, smooth=0.0, from_logits=False, **keras_options):
-        parameters = {"smooth": smooth, "from_logits": from_logits}
-        super().__init__(parameters, **keras_options)
+    def __init__(self, smooth=0.0, from_logits=False, **options):
+        super().__init__(smooth=smooth, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, 1
 
 
 @keras_function
@@ -159,11 +165,13 @@ class Boundary(MapLoss):
     """`boundary` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(boundary)
+    purpose = "the same, by distance to the border"
+    paper = "Kervadec et al. 2019"
+    paper_url = "https://arxiv.org/abs/1812.07032"
 
-    def __init__(self, classes=None, from_logits=False, **keras_options):
+    def __init__(self, classes=None, from_logits=False, **options):
         classes = channels("Boundary", classes)
-        parameters = {"classes": classes, "from_logits": from_logits}
-        super().__init__(parameters, **keras_options)
+        super().__init__(classes=classes, from_logits=from_logits, **options)
 
 
 @keras_function
@@ -236,7 +244,7 @@ class RegionBoundary(MapLoss):
         rebalance: See `region_boundary`.
         classes: See `boundary`.
         from_logits: Whether `y_pred` holds logits.
-        **keras_options: `reduction`, `name`, `dtype`: see `TaskLoss`.
+        **options: `reduction`, `name`, `dtype`: see `TaskLoss`.
 
     Raises:
         TypeError: `region` is no loss.
@@ -245,6 +253,9 @@ class RegionBoundary(MapLoss):
 
     function = staticmethod(region_boundary)
     limits = _COMBINED_LIMITS
+    purpose = "the same: any loss on regions and `Boundary` in one"
+    paper = "Kervadec et al. 2019"
+    paper_url = "https://arxiv.org/abs/1812.07032"
 
     def __init__(
         self,
@@ -253,7 +264,7 @@ class RegionBoundary(MapLoss):
         rebalance=True,
         classes=None,
         from_logits=False,
-        **keras_options,
+        **options,
     ):
         if region is None:
             region = GeneralizedDice(from_logits=from_logits)
@@ -270,13 +281,13 @@ class RegionBoundary(MapLoss):
                 "RegionBoundary", "from_logits", from_logits, constraint
             )
         classes = channels("RegionBoundary", classes)
-        parameters = {
-            "alpha": alpha,
-            "rebalance": rebalance,
-            "classes": classes,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            alpha=alpha,
+            rebalance=rebalance,
+            classes=classes,
+            from_logits=from_logits,
+            **options,
+        )
         self.region = region
         self._activates = from_logits and on_logits is None
 
