@@ -6,11 +6,13 @@ from unittest import mock
 import keras
 from keras import ops
 
-# Keras has no public name for the mask that layers hang on their outputs.
-from keras.src.backend import get_keras_mask, set_keras_mask
+# Keras has no public names for the mask that layers hang on their outputs, nor for the
+# shape and type of a function's result.
+from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mask
 
 __all__ = [
     "compiled",
+    "compute_output_spec",
     "devices",
     "double_precision",
     "get_keras_mask",
@@ -18,6 +20,8 @@ __all__ = [
     "set_keras_mask",
     "slope",
     "value_and_gradient",
+    "widened",
+    "with_closed_tangent",
     "with_gradient",
 ]
 
@@ -102,6 +106,62 @@ def slope(function, x):
             total, x, create_graph=True, materialize_grads=True
         )
     return gradient
+
+
+def with_closed_tangent(function, logits, *constants):
+    """`function(logits, *constants)[0]` on JAX, with its tangent in closed form.
+
+    Args:
+        function: Gives its result, anything, and the linear function from the tangent
+            of `logits` to that of the result. JAX transposes it for reverse mode.
+        logits: Array.
+        *constants: Arrays; they get no gradient.
+    """
+    import jax
+
+    @jax.custom_jvp
+    def value(logits, *constants):
+        return function(logits, *constants)[0]
+
+    @value.defjvp
+    def tangent(primals, tangents):
+        result, _, change = function(*primals)
+        return result, change(tangents[0])
+
+    return value(logits, *constants)
+
+
+def widened(values, dtype):
+    """Float16 `values` in a wider `dtype`, with a gradient that stays finite.
+
+    A gradient beyond float16's range, such as 1e7 where a probability is 0, comes back
+    as its largest number in place of infinity.
+    """
+
+    def clipped(upstream):
+        return ops.clip(upstream, -65504.0, 65504.0)
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # the identity as a linear system: the one linear function of JAX that may name
+        # its transpose and still serves forward mode and `vmap`
+        return jax.lax.custom_linear_solve(
+            lambda x: x,
+            ops.cast(values, dtype),
+            solve=lambda _, x: x,
+            transpose_solve=lambda _, upstream: clipped(upstream),
+        )
+
+    @ops.custom_gradient
+    def cast(values):
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            return ops.cast(clipped(upstream), "float16")
+
+        return ops.cast(values, dtype), gradient
+
+    return cast(values)
 
 
 def compiled(function, xla=False):

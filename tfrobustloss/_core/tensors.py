@@ -1,8 +1,15 @@
 """Concrete values of variables and tensors, and custom gradients."""
 
+import contextlib
+import contextvars
+
 import keras
 import numpy as np
 from keras import ops
+
+from tfrobustloss._core.backend import with_closed_tangent
+
+_HIDDEN = contextvars.ContextVar("hidden", default=False)
 
 
 def is_variable(parameter):
@@ -18,8 +25,20 @@ def _to_numpy(values):
     return np.asarray(keras.ops.convert_to_numpy(values))
 
 
+@contextlib.contextmanager
+def hidden_values():
+    """A context in which no value is `visible`, for values that are placeholders."""
+    before = _HIDDEN.set(True)
+    try:
+        yield
+    finally:
+        _HIDDEN.reset(before)
+
+
 def visible(values):
     """`values` as an array, or None where a compiled program hides them."""
+    if _HIDDEN.get():
+        return None
     try:
         return _to_numpy(values)
     except Exception:  # each backend raises its own error for a value not yet there
@@ -36,18 +55,39 @@ def current_value(parameter):
 
 
 def with_closed_gradient(function, logits, *constants):
-    """`function(logits, *constants)` with the gradient that it returns beside it.
+    """`function(logits, *constants)` with its derivative in closed form.
 
-    `function` gives its result and `gradient(upstream)`, the gradient with respect to
-    `logits`. Constants may be tensors or plain values; they get no gradient.
+    The derivative serves reverse mode on every backend, and forward mode on JAX, whose
+    `custom_vjp` would refuse it.
+
+    Args:
+        function: Gives its result and two linear functions, each other's transpose:
+            `gradient(upstream)`, the gradient with respect to `logits`, and
+            `change(direction)`, the result's change along a direction of `logits`.
+        logits: Tensor.
+        *constants: Tensors or plain values; they get no gradient.
+
+    Returns:
+        The result of `function`.
     """
-    tensors = [c for c in constants if is_variable(c)]
+    places = [i for i, constant in enumerate(constants) if is_variable(constant)]
+    tensors = [ops.stop_gradient(ops.convert_to_tensor(constants[i])) for i in places]
+
+    def call(logits, *tensors):
+        values = list(constants)
+        for i, tensor in zip(places, tensors, strict=True):
+            values[i] = tensor
+        return function(logits, *values)
+
+    if keras.backend.is_keras_tensor(logits):  # for which no custom gradient exists
+        result, _, change = call(ops.stop_gradient(logits), *tensors)
+        return result + change(logits - ops.stop_gradient(logits))
+    if keras.backend.backend() == "jax":
+        return with_closed_tangent(call, logits, *tensors)
 
     @ops.custom_gradient
     def wrapped(logits, *tensors):
-        rest = iter(tensors)
-        values = [next(rest) if is_variable(c) else c for c in constants]
-        result, gradient = function(logits, *values)
+        result, gradient, _ = call(logits, *tensors)
 
         def backward(*args, upstream=None):
             first = gradient(args[0] if upstream is None else upstream)
@@ -56,8 +96,4 @@ def with_closed_gradient(function, logits, *constants):
 
         return result, backward
 
-    return wrapped(logits, *[ops.stop_gradient(_tensor(c)) for c in tensors])
-
-
-def _tensor(value):
-    return ops.convert_to_tensor(value)
+    return wrapped(logits, *tensors)

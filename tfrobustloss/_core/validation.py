@@ -100,16 +100,17 @@ class Described(Exception):
 
     Arguments are positional, and made into attributes before `__init__`: TensorFlow's
     AutoGraph raises an error out of a traced function as its own class only if
-    `__init__` is `Exception`'s, and then gives it the finished text alone.
+    `__init__` is `Exception`'s. It, and Keras when it adds the arguments of a layer's
+    call, then build the error again from its finished text alone.
     """
 
     __init__ = Exception.__init__
 
-    def __new__(cls, owner, name=None, value=None, constraint=None, hint=""):
-        """Takes the five parts, or one finished text."""
-        error = super().__new__(cls, owner, name, value, constraint, hint)
-        error.owner, error.name, error.value = owner, name, value
-        error.constraint, error.hint = constraint, hint
+    def __new__(cls, *parts):
+        """Takes owner, name, value, constraint and hint, or one finished text."""
+        error = super().__new__(cls, *parts)
+        known = (*parts, "") if len(parts) > 1 else (None, None, None, None, "")
+        error.owner, error.name, error.value, error.constraint, error.hint = known[:5]
         return error
 
     def __str__(self):

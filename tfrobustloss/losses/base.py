@@ -5,8 +5,9 @@ import inspect
 import keras
 from keras import ops
 
-from tfrobustloss._core.backend import get_keras_mask, set_keras_mask
-from tfrobustloss._core.tensors import current_value, is_variable, with_closed_gradient
+from tfrobustloss._core.backend import get_keras_mask, set_keras_mask, widened
+from tfrobustloss._core.functions import any_symbolic, symbolic_call
+from tfrobustloss._core.tensors import current_value, is_variable
 from tfrobustloss._core.validation import Range, check, check_flag
 from tfrobustloss.losses.labels import Labels
 
@@ -76,6 +77,12 @@ class FunctionLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Loss of a batch, reduced as `reduction` says."""
+        given = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
+        if any_symbolic(*given.values()):
+            return symbolic_call(self, given)
+        return self._reduced(**given)
+
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         y_pred = _widen(y_pred, self._wide_dtype())
         labels = Labels(y_true, y_pred, self.ignore_class)
@@ -156,8 +163,7 @@ class TaskLoss(FunctionLoss):
         """Whether an example counts in the mean, bool, or None if all do."""
         return None
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Loss of a batch, reduced as `reduction` says."""
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         losses = self.call(y_true, _widen(y_pred, self._wide_dtype()))
         counted = self.counted(y_true)
@@ -197,14 +203,7 @@ def _widen(y_pred, dtype):
         return ops.convert_to_tensor(y_pred, dtype)
     if keras.backend.standardize_dtype(y_pred.dtype) != "float16":
         return ops.cast(y_pred, dtype)
-
-    def cast(y_pred):
-        def gradient(upstream):  # up to 1e7 where a probability is 0
-            return ops.cast(ops.clip(upstream, -65504.0, 65504.0), "float16")
-
-        return ops.cast(y_pred, dtype), gradient
-
-    return with_closed_gradient(cast, y_pred)
+    return widened(y_pred, dtype)
 
 
 def _saturating_cast(values, dtype):

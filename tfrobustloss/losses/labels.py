@@ -45,6 +45,8 @@ class Prediction:
         scores: Shape `(..., classes)`: shifted logits, or logarithms.
     """
 
+    holds_tensors = True
+
     def __init__(self, y_pred, from_logits):
         y_pred = to_float(y_pred)
         self._given = None if from_logits else y_pred
@@ -150,6 +152,8 @@ class Labels:
             a row that is negative or not finite counts as 0, and `FunctionLoss` gives
             0 for such an id and for a row of zeros.
     """
+
+    holds_tensors = True
 
     def __init__(self, y_true, y_pred, ignore_class=None):
         shape = tuple(y_pred.shape)

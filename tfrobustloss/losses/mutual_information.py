@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfrobustloss._core.backend import get_keras_mask
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import with_closed_gradient
 from tfrobustloss.losses.base import FunctionLoss, _saturating_cast, _widen
 from tfrobustloss.losses.labels import Labels, decode
@@ -14,6 +15,7 @@ _SMALLEST = math.log(0.001)  # of the authors: a determinant of 0 has a loss
 _SINGULAR = 1e-3  # in examples: what stands for a singular value of 0
 
 
+@keras_function
 def determinant_mutual_information(
     y_true, y_pred, sample_weight=None, from_logits=False
 ):
@@ -78,11 +80,17 @@ def _log_det(matrix):
     q, r = ops.qr(ops.concatenate([matrix, ridge]))
     log_det = ops.sum(ops.log(ops.abs(ops.diagonal(r))))
 
-    def gradient(upstream):
-        upper = ops.transpose(q[:num_classes])
-        return upstream * ops.transpose(ops.linalg.solve_triangular(r, upper))
+    def slope():
+        upper = ops.transpose(q[:num_classes, :])
+        return ops.transpose(ops.linalg.solve_triangular(r, upper))
 
-    return log_det, gradient
+    def gradient(upstream):
+        return upstream * slope()
+
+    def change(direction):
+        return ops.sum(slope() * direction)
+
+    return log_det, gradient, change
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -105,8 +113,7 @@ class DeterminantMutualInformation(FunctionLoss):
         y_pred = ops.cast(y_pred, self._wide_dtype())
         return self.function(y_true, y_pred, sample_weight, self.from_logits)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Loss of the batch, of all examples that count."""
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         y_pred = _widen(y_pred, self._wide_dtype())
         labels = Labels(y_true, y_pred, self.ignore_class)
@@ -127,4 +134,6 @@ def _one_per_example(weight, y_pred):
     weight, rank = ops.convert_to_tensor(weight), len(y_pred.shape) - 1
     if len(weight.shape) > rank:
         return ops.squeeze(weight, -1)
-    return ops.reshape(weight, (*weight.shape, *[1] * (rank - len(weight.shape))))
+    while len(weight.shape) < rank:
+        weight = ops.expand_dims(weight, -1)
+    return weight

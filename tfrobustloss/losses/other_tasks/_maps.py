@@ -16,8 +16,7 @@ LARGEST = 1e30  # sums of it stay finite in float32
 class MapLoss(TaskLoss):
     """A `TaskLoss` with one value an image, which a mask of its pixels does not fit."""
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Loss of a batch, reduced as `reduction` says."""
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         if mask is not None and len(mask.shape) > 1:
             constraint = "without a mask of steps, which have no loss of their own"
@@ -29,7 +28,7 @@ class MapLoss(TaskLoss):
             )
             owner = type(self).__name__
             raise ParameterError(owner, "y_pred", shown, constraint, hint)
-        return super().__call__(y_true, y_pred, sample_weight)
+        return super()._reduced(y_true, y_pred, sample_weight)
 
 
 def probabilities(y_pred, from_logits):

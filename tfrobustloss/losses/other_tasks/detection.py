@@ -13,6 +13,7 @@ under a `tf.distribute` strategy they are those of each replica.
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import TaskLoss
@@ -43,6 +44,7 @@ _LARGEST = 1e30  # sums of it stay finite in float32
 _ONE_HOT = "Give a column per class: 1 where the box holds it, 0 elsewhere."
 
 
+@keras_function
 def sigmoid_focal(
     y_true, y_pred, gamma=2.0, alpha=0.25, from_logits=False, per_positive=False
 ):
@@ -113,6 +115,7 @@ class SigmoidFocal(TaskLoss):
         super().__init__(parameters, **keras_options)
 
 
+@keras_function
 def iou_balanced_classification(
     y_true,
     y_pred,
@@ -209,6 +212,7 @@ class IoUBalancedClassification(TaskLoss):
         super().__init__(parameters, **keras_options)
 
 
+@keras_function
 def iou_balanced_localization(
     y_true, y_pred, lam=1.5, beta=0.11, box_format="deltas", variance=None
 ):

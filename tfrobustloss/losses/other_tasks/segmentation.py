@@ -14,6 +14,7 @@ import functools
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.validation import (
     ParameterError,
@@ -38,6 +39,7 @@ _DICE_LIMITS = {"smooth": Range(low=0)}
 _COMBINED_LIMITS = {"alpha": Range(0, 1)}
 
 
+@keras_function
 def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
     """Overlap of all classes, each weighted by its size so that small ones count.
 
@@ -111,6 +113,7 @@ class GeneralizedDice(MapLoss):
         super().__init__(parameters, **keras_options)
 
 
+@keras_function
 def boundary(y_true, y_pred, classes=None, from_logits=False):
     """How far from the true border the predicted mass lies, inside counted negative.
 
@@ -166,6 +169,7 @@ class Boundary(MapLoss):
         super().__init__(parameters, **keras_options)
 
 
+@keras_function
 def region_boundary(
     y_true,
     y_pred,
