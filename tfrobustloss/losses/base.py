@@ -61,7 +61,7 @@ class FunctionLoss(keras.losses.Loss):
             setattr(self, key, value)
 
     def activation(self, logits):
-        """The probabilities that this loss sees in logits, `(..., classes)`."""
+        """Class probabilities that this loss computes from logits, `(..., classes)`."""
         return ops.softmax(logits, axis=-1)
 
     def call(self, y_true, y_pred):
@@ -124,6 +124,10 @@ class TaskLoss(FunctionLoss):
     dtype. Targets are numbers of whatever shape the function takes: a value or a row
     of values per box, a map per image.
 
+    A subclass whose `y_pred` are logits of classes defines `activation(logits)`, the
+    probabilities that it computes from them: `serving.export` puts it into the model.
+    By default it is None: the predictions are no class probabilities.
+
     Args:
         parameters: Dict of the function's arguments after `y_true, y_pred`.
         reduction: As in `FunctionLoss`.
@@ -134,6 +138,8 @@ class TaskLoss(FunctionLoss):
         TypeError: A parameter is of the wrong kind.
         ValueError: A parameter is outside its limits.
     """
+
+    activation = None
 
     def __init__(
         self,

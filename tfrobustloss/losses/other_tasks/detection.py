@@ -112,6 +112,10 @@ class SigmoidFocal(TaskLoss):
         }
         super().__init__(parameters, **keras_options)
 
+    def activation(self, logits):
+        """Sigmoid: each class has a probability of its own."""
+        return ops.sigmoid(logits)
+
 
 def iou_balanced_classification(
     y_true,
@@ -207,6 +211,10 @@ class IoUBalancedClassification(TaskLoss):
             "per_positive": per_positive,
         }
         super().__init__(parameters, **keras_options)
+
+    def activation(self, logits):
+        """Sigmoid of the class logits alone, without the four numbers of the box."""
+        return ops.sigmoid(logits)
 
 
 def iou_balanced_localization(
