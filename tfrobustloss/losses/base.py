@@ -6,7 +6,13 @@ import keras
 from keras import ops
 
 from tfrobustloss._core.backend import get_keras_mask, set_keras_mask
-from tfrobustloss._core.tensors import current_value, is_variable, with_closed_gradient
+from tfrobustloss._core.tensors import (
+    current_value,
+    deep_copy,
+    is_variable,
+    shallow_copy,
+    with_closed_gradient,
+)
 from tfrobustloss._core.validation import Range, check, check_flag
 from tfrobustloss.losses.labels import Labels
 
@@ -86,6 +92,14 @@ class FunctionLoss(keras.losses.Loss):
             kept = ops.logical_not(ignored)
             mask = kept if mask is None else ops.logical_and(mask, kept)
         return self._reduce(losses, mask, sample_weight)
+
+    def __copy__(self):
+        """A copy with the same variables; Keras' own would hold numbers."""
+        return shallow_copy(self)
+
+    def __deepcopy__(self, memo):
+        """A copy that shares nothing but variables."""
+        return deep_copy(self, memo)
 
     def get_config(self):
         """Everything that builds this loss again, as plain JSON values."""
