@@ -8,15 +8,20 @@ import pytest
 import tensorflow as tf
 
 from tests.losses.values import numpy
-from tests.serving.models import image_model
+from tests.serving import models
 from tfrobustloss import cli
 from tfrobustloss.losses import tempered_softmax
 
 
 @pytest.fixture(scope="module")
+def images():
+    return models.images()
+
+
+@pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A model that was trained on logits, and its file."""
-    model = image_model("tempered_logits")
+    model = models.image_model("tempered_logits")
     path = tmp_path_factory.mktemp("saved") / "model.keras"
     model.save(path)
     return model, str(path)
@@ -41,6 +46,26 @@ def test_export(saved, images, tmp_path, capsys):
     np.testing.assert_allclose(outputs["probabilities"], want, atol=1e-6)
     likeliest = [["ant", "bee", "čmelák"][i] for i in want.argmax(-1)]
     assert [each.decode() for each in outputs["classes"].numpy()[:, 0]] == likeliest
+
+
+def test_one_unit_is_two_classes(images, tmp_path, capsys):
+    model = models.image_model("one_logit")
+    model.save(tmp_path / "model.keras")
+    options = ["--image-bytes", "--class-names", "cat,dog"]
+    files = [str(tmp_path / "model.keras"), str(tmp_path / "pets")]
+    assert cli.main(["export", *files, *options]) == 0
+    assert "Written: " in capsys.readouterr().out
+    signatures = tf.saved_model.load(str(tmp_path / "pets" / "1")).signatures
+    encoded = tf.stack([tf.io.encode_png(image) for image in images])
+    p = tf.sigmoid(model.predict(images, verbose=0))[:, 0]
+    for outputs in (
+        signatures["serving_default"](inputs=tf.constant(images, tf.float32)),
+        signatures["serving_image_bytes"](image_bytes=encoded),
+    ):
+        received = outputs["probabilities"]
+        np.testing.assert_allclose(received, tf.stack([1 - p, p], -1), atol=1e-6)
+        likeliest = [b"dog" if each > 0.5 else b"cat" for each in p]
+        assert outputs["classes"].numpy()[:, 0].tolist() == likeliest
 
 
 def test_options(saved, images, tmp_path, capsys):

@@ -8,7 +8,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tests.losses.values import numpy
-from tests.serving.models import CLASS_NAMES, ENDINGS
+from tests.serving.models import ENDINGS, class_names
 from tfrobustloss import serving
 from tfrobustloss.serving import _c_loader, _outside
 
@@ -73,7 +73,7 @@ def test_classes_are_the_likeliest_names(name, answers):
         scores = np.take_along_axis(p, order, -1)
         np.testing.assert_array_equal(outputs["scores"], scores)
         names = [[each.decode() for each in row] for row in outputs["classes"]]
-        assert names == [[CLASS_NAMES[i] for i in row] for row in order]
+        assert names == [[class_names(name)[i] for i in row] for row in order]
 
 
 def test_the_models_differ(answers):

@@ -7,7 +7,12 @@ from keras import ops
 
 from tfrobustloss._core.backend import get_keras_mask, set_keras_mask, widened
 from tfrobustloss._core.functions import any_symbolic, symbolic_call
-from tfrobustloss._core.tensors import current_value, is_variable
+from tfrobustloss._core.tensors import (
+    current_value,
+    deep_copy,
+    is_variable,
+    shallow_copy,
+)
 from tfrobustloss._core.validation import Range, check, check_flag
 from tfrobustloss.losses.labels import Labels
 
@@ -62,7 +67,7 @@ class FunctionLoss(keras.losses.Loss):
             setattr(self, key, value)
 
     def activation(self, logits):
-        """The probabilities that this loss sees in logits, `(..., classes)`."""
+        """Class probabilities that this loss computes from logits, `(..., classes)`."""
         return ops.softmax(logits, axis=-1)
 
     def call(self, y_true, y_pred):
@@ -93,6 +98,14 @@ class FunctionLoss(keras.losses.Loss):
             kept = ops.logical_not(ignored)
             mask = kept if mask is None else ops.logical_and(mask, kept)
         return self._reduce(losses, mask, sample_weight)
+
+    def __copy__(self):
+        """A copy with the same variables; Keras' own would hold numbers."""
+        return shallow_copy(self)
+
+    def __deepcopy__(self, memo):
+        """A copy that shares nothing but variables."""
+        return deep_copy(self, memo)
 
     def get_config(self):
         """Everything that builds this loss again, as plain JSON values."""
@@ -131,6 +144,10 @@ class TaskLoss(FunctionLoss):
     dtype. Targets are numbers of whatever shape the function takes: a value or a row
     of values per box, a map per image.
 
+    A subclass whose `y_pred` are logits of classes defines `activation(logits)`, the
+    probabilities that it computes from them: `serving.export` puts it into the model.
+    By default it is None: the predictions are no class probabilities.
+
     Args:
         parameters: Dict of the function's arguments after `y_true, y_pred`.
         reduction: As in `FunctionLoss`.
@@ -141,6 +158,8 @@ class TaskLoss(FunctionLoss):
         TypeError: A parameter is of the wrong kind.
         ValueError: A parameter is outside its limits.
     """
+
+    activation = None
 
     def __init__(
         self,

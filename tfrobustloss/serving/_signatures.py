@@ -112,6 +112,22 @@ def from_images(owner, model, head, preprocessing):
     return Signature(serve, [tf.TensorSpec((None,), tf.string, "image_bytes")])
 
 
+def probabilities(activation):
+    """The function from a model's outputs to a dict of `probabilities`.
+
+    Args:
+        activation: Function from outputs to probabilities.
+    """
+    import tensorflow as tf
+
+    def outputs(values):
+        wide = "float64" if values.dtype == tf.float64 else "float32"
+        given = tf.convert_to_tensor(activation(tf.cast(values, wide)))
+        return {"probabilities": given}
+
+    return outputs
+
+
 def head(activation, class_names, top_k):
     """The function from a model's outputs to `probabilities`, `classes`, `scores`.
 
@@ -122,13 +138,14 @@ def head(activation, class_names, top_k):
     """
     import tensorflow as tf
 
+    given = probabilities(activation)
+
     def outputs(values):
-        wide = "float64" if values.dtype == tf.float64 else "float32"
-        probabilities = tf.convert_to_tensor(activation(tf.cast(values, wide)))
-        scores, classes = tf.math.top_k(probabilities, top_k)
+        found = given(values)
+        scores, classes = tf.math.top_k(found["probabilities"], top_k)
         if class_names is not None:
             classes = tf.gather(tf.constant(class_names), classes)
-        return {"probabilities": probabilities, "classes": classes, "scores": scores}
+        return {**found, "classes": classes, "scores": scores}
 
     return outputs
 

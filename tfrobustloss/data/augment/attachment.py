@@ -123,6 +123,14 @@ class AugmentedModel(keras.Model):
         images = self.augmentation(images, training=training)
         return self.model(images, **dict.fromkeys(self._asked, training))
 
+    def exported_model(self):
+        """The model inside, which `serving.export` writes in place of this one.
+
+        Every model of this package that only adds to the training of another one has
+        this method.
+        """
+        return self.model
+
     def export(self, *args, **options):
         """Exports the model inside, which knows of no augmentation."""
         return self.model.export(*args, **options)

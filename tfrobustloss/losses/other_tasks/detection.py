@@ -114,6 +114,10 @@ class SigmoidFocal(TaskLoss):
         }
         super().__init__(parameters, **keras_options)
 
+    def activation(self, logits):
+        """Sigmoid: each class has a probability of its own."""
+        return ops.sigmoid(logits)
+
 
 @keras_function
 def iou_balanced_classification(
@@ -210,6 +214,10 @@ class IoUBalancedClassification(TaskLoss):
             "per_positive": per_positive,
         }
         super().__init__(parameters, **keras_options)
+
+    def activation(self, logits):
+        """Sigmoid of the class logits alone, without the four numbers of the box."""
+        return ops.sigmoid(logits)
 
 
 @keras_function
