@@ -126,7 +126,8 @@ def pipeline(
     told = (transition_matrix, noisy_labels, num_classes, seed)
     with tf.device("/cpu:0"):
         if isinstance(dataset, tf.data.Dataset):
-            batches = sources.from_stream(dataset, *feed)
+            is_noisy = transition_matrix is not None or noisy_labels is not None
+            batches = sources.from_stream(dataset, *feed, is_noisy)
             count = sources.count_examples(dataset)
             with_noise = _pipeline_labels.stream_noise(*told, count)
             batches = batches.map(with_noise, num_parallel_calls=tf.data.AUTOTUNE)

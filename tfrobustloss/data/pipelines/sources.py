@@ -3,6 +3,7 @@
 from tfrobustloss._core.labels import class_ids, plain_array
 from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.data.datasets import ImageFiles
+from tfrobustloss.data.pipelines.order import check_numbering, check_order
 
 _OWNER = "pipeline"
 _SHUFFLE_BUFFER = 10_000  # examples; of a stream, where memory has to hold them
@@ -52,7 +53,7 @@ def from_arrays(images, labels, shuffle, batch_size, seed):
     )
 
 
-def from_stream(dataset, shuffle, batch_size, seed):
+def from_stream(dataset, shuffle, batch_size, seed, is_noisy=True):
     """Batches `(indices, images, labels)` of a `tf.data.Dataset` of examples.
 
     Args:
@@ -60,16 +61,26 @@ def from_stream(dataset, shuffle, batch_size, seed):
         shuffle: Whether to shuffle, or the number of examples to shuffle among.
         batch_size: Int >= 1.
         seed: Int >= 0 of the order.
+        is_noisy: Whether labels depend on the index, so that the order has to be fixed.
 
     Returns:
         `tf.data.Dataset`.
+
+    Raises:
+        TypeError: The dataset holds something else.
+        ValueError: Its order changes between epochs.
     """
     import tensorflow as tf
 
     spec = dataset.element_spec
-    if not _has_index(spec):
-        dataset, spec = dataset.enumerate(), (None, spec)
-    _check_example(spec[1])
+    has_index = _has_index(spec)
+    _check_example(spec[1] if has_index else spec)
+    if is_noisy and has_index:
+        check_numbering(dataset, _has_index)
+    elif is_noisy:
+        check_order(dataset, lambda example: _pair(example)[1])
+    if not has_index:
+        dataset = dataset.enumerate()
     dataset = dataset.map(
         lambda index, example: (index, *_pair(example)),
         num_parallel_calls=tf.data.AUTOTUNE,
