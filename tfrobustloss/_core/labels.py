@@ -91,12 +91,13 @@ def class_ids(owner, name, labels, num_classes=None):
     return integers(owner, name, labels, 0, high, _way_to_ids(labels, width))
 
 
-def check_holds(owner, name, labels, num_classes):
-    """Raises a ValueError if the type of integer labels is too narrow for a class."""
-    if np.iinfo(labels.dtype).max < num_classes - 1:
+def check_holds(owner, name, dtype, num_classes):
+    """Raises a ValueError if an integer type is too narrow for the highest class."""
+    dtype = np.dtype(dtype)
+    if np.iinfo(dtype).max < num_classes - 1:
         constraint = f"a type that can hold class {num_classes - 1}"
-        dtype, hint = str(labels.dtype), f'Cast them: {name}.astype("int64").'
-        raise ParameterError(owner, f"{name}.dtype", dtype, constraint, hint)
+        hint = "Cast the labels to int64."
+        raise ParameterError(owner, f"{name}.dtype", dtype.name, constraint, hint)
 
 
 def _way_to_ids(labels, width):
