@@ -7,7 +7,10 @@ from tfrobustloss._core.validation import ParameterError, Range
 _PASS_IDS = "Pass class ids; one-hot or soft labels give them by `.argmax(axis=-1)`."
 _CAST = 'Pass class ids; whole numbers become such by `.astype("int64")`.'
 _NUMBER = "Number the classes from 0."
-_ROW_TOLERANCE = 1e-6  # a float32 matrix of 1000 classes is well inside
+# What a row of a transition matrix may miss 1 by. Six digits, as reports write them,
+# leave 5e-7 an entry; the other 1e-4 is for few classes in five digits or float32.
+_MATRIX_TOLERANCE = 1e-4
+_MATRIX_TOLERANCE_A_CLASS = 1e-6
 
 
 def plain_array(owner, name, values):
@@ -88,12 +91,13 @@ def class_ids(owner, name, labels, num_classes=None):
     return integers(owner, name, labels, 0, high, _way_to_ids(labels, width))
 
 
-def check_holds(owner, name, labels, num_classes):
-    """Raises a ValueError if the type of integer labels is too narrow for a class."""
-    if np.iinfo(labels.dtype).max < num_classes - 1:
+def check_holds(owner, name, dtype, num_classes):
+    """Raises a ValueError if an integer type is too narrow for the highest class."""
+    dtype = np.dtype(dtype)
+    if np.iinfo(dtype).max < num_classes - 1:
         constraint = f"a type that can hold class {num_classes - 1}"
-        dtype, hint = str(labels.dtype), f'Cast them: {name}.astype("int64").'
-        raise ParameterError(owner, f"{name}.dtype", dtype, constraint, hint)
+        hint = "Cast the labels to int64."
+        raise ParameterError(owner, f"{name}.dtype", dtype.name, constraint, hint)
 
 
 def _way_to_ids(labels, width):
@@ -109,6 +113,9 @@ def _way_to_ids(labels, width):
 def stochastic_matrix(owner, name, matrix):
     """`matrix` as a square float64 array whose rows are probabilities.
 
+    Rows that miss a sum of 1 by rounding, such as six digits or float32, are divided
+    by their sum. Rows that are exact in float64 stay as they are, bit by bit.
+
     Args:
         owner: Name of the function that took the matrix.
         name: Name of the argument.
@@ -119,7 +126,8 @@ def stochastic_matrix(owner, name, matrix):
 
     Raises:
         ValueError: The matrix is not square or smaller than 2, an entry is negative
-            or not finite, or a row does not sum to 1 within 1e-6.
+            or not finite, or a row does not sum to 1 within 1e-4, from 100 classes on
+            within 1e-6 a class.
     """
     matrix = plain_array(owner, name, matrix)
     if matrix.dtype.kind not in "fiu":
@@ -129,13 +137,16 @@ def stochastic_matrix(owner, name, matrix):
         constraint = "(classes, classes) with at least 2 classes"
         shape = matrix.shape
         raise ParameterError(owner, f"{name}.shape", shape, constraint)
-    matrix = matrix.astype(np.float64)
+    matrix, classes = matrix.astype(np.float64), len(matrix)
     for row, column in np.argwhere(~((matrix >= 0) & np.isfinite(matrix)))[:1]:
         place, value = f"{name}[{row}, {column}]", float(matrix[row, column])
         raise ParameterError(owner, place, value, "in [0, 1]")
-    sums = matrix.sum(axis=1)
-    for row in np.flatnonzero(np.abs(sums - 1) > _ROW_TOLERANCE)[:1]:
+    sums = matrix.sum(axis=1, keepdims=True)
+    off = np.abs(sums - 1)
+    tolerance = max(_MATRIX_TOLERANCE, _MATRIX_TOLERANCE_A_CLASS * classes)
+    for row in np.flatnonzero(off > tolerance)[:1]:
         hint = "A row holds the probabilities of the noisy labels of one clean class."
-        place, value = f"{name}[{row}].sum()", float(sums[row])
+        place, value = f"{name}[{row}].sum()", float(sums[row, 0])
         raise ParameterError(owner, place, value, "1", hint)
-    return matrix
+    rounding = classes * np.finfo(np.float64).eps
+    return np.where(off > rounding, matrix / sums, matrix)

@@ -71,7 +71,7 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
     if num_classes is None:
         num_classes = max(2, int(flat.max()) + 1)
     num_classes = int(num_classes)
-    check_holds(owner, "labels", labels, num_classes)
+    check_holds(owner, "labels", labels.dtype, num_classes)
     counters = np.arange(flat.size)
     flip_rates = _flip_rates(flat.size, rate, seed)
     is_wrong = uniform_draws(counters, stream_seed(seed, _IS_WRONG)) < flip_rates

@@ -152,7 +152,7 @@ def corrupt(labels, transition_matrix, seed):
     matrix = stochastic_matrix("corrupt", "transition_matrix", transition_matrix)
     thresholds = class_thresholds(matrix)
     labels = class_ids("corrupt", "labels", labels, len(matrix))
-    check_holds("corrupt", "labels", labels, len(matrix))
+    check_holds("corrupt", "labels", labels.dtype, len(matrix))
     flat = labels.reshape(-1)
     draws = uniform_draws(np.arange(flat.size), seed)
     noisy = np.empty_like(flat)
