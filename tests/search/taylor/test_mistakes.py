@@ -1,5 +1,7 @@
 """What a user can get wrong in a search: one clear error each, and nothing lost."""
 
+import json
+import pathlib
 import types
 
 import keras
@@ -69,13 +71,49 @@ def test_an_open_journal_keeps_its_settings(tmp_path):
     search.close()
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "b/../a.jsonl.settings.json"])
-def test_a_preset_does_not_replace_its_journal(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a.jsonl", "the journal"),
+        ("b/../a.jsonl.settings.json", "its settings"),
+        ("start.json", "the preset of `start`"),
+        ("link/start.json", "the preset of `start`"),
+        ("b/link.json", "the preset of `start`"),
+    ],
+)
+def test_a_preset_does_not_replace_what_the_search_needs(name, kept, tmp_path):
     (tmp_path / "b").mkdir()
-    search = _search(journal=tmp_path / "a.jsonl")
-    with pytest.raises(ValueError, match="save_preset: `path`.*another file.*a.jsonl"):
+    (tmp_path / "link").symlink_to(tmp_path)
+    start = tmp_path / "start.json"
+    (tmp_path / "b" / "link.json").symlink_to(start)
+    theta = losses.TaylorLoss([0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]).theta
+    start.write_text(json.dumps({"format": presets.FORMAT, "theta": list(theta)}))
+    content = start.read_text()
+    search = _search(journal=tmp_path / "a.jsonl", start=start)
+    message = f"save_preset: `path` must be another file than {kept}. .*{name}"
+    with pytest.raises(ValueError, match=message):
         search.save_preset(tmp_path / name)
     search.close()
+    assert start.read_text() == content
+
+
+def test_a_preset_of_the_package_is_not_replaced():
+    [name] = presets.names()
+    search = _search(start=name)
+    folder = pathlib.Path(presets.__file__).parent
+    with pytest.raises(ValueError, match="`path` must be.*the preset of `start`"):
+        search.save_preset(folder / f"{name}.json")
+
+
+@pytest.mark.parametrize("start", ["a.jsonl", "a.jsonl.settings.json"])
+def test_a_journal_does_not_replace_the_start(start, tmp_path):
+    path = tmp_path / start
+    path.write_text(json.dumps({"format": presets.FORMAT, "theta": [0.0] * 12}))
+    content = path.read_text()
+    with pytest.raises(ValueError, match="`journal` must be another file than the pr"):
+        _search(journal=tmp_path / "a.jsonl", start=path)
+    assert path.read_text() == content
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # --- what was found

@@ -3,8 +3,10 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
+import threading
 import time
 
 import keras_tuner
@@ -48,11 +50,11 @@ class Slow(CMAES):
             file.write(f"{text}\n")
 
 
-def tuner_in(folder, **options):
+def tuner_in(folder, tuner_class=Slow, **options):
     space = keras_tuner.HyperParameters()
     space.Float("x", 0, 1)
     space.Float("y", 0, 1)
-    return Slow(
+    return tuner_class(
         hyperparameters=space,
         directory=str(folder),
         project_name="p",
@@ -173,6 +175,96 @@ def test_what_a_worker_tells_of_a_failed_trial(start, tmp_path):
     trial = tuner_in(tmp_path, max_trials=2).oracle.trials["0"]
     assert trial.status == "FAILED"
     assert "no such layer" in trial.message
+
+
+# --- the objective
+
+
+class Reporting(Slow):
+    """Returns the metrics that each trial of `results` has."""
+
+    results = ({"loss": 0.5},)
+
+    def run_trial(self, trial, **fit_kwargs):
+        self.note("done", trial.trial_id)
+        return self.results[min(int(trial.trial_id), len(self.results) - 1)]
+
+
+@pytest.fixture
+def chief_and_worker(monkeypatch, tmp_path):
+    """Function that runs both in this process; what they raised, or None."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
+    monkeypatch.setattr(service, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(service, "PATIENCE_SECONDS", 30.0)
+    tuners, raised = {}, {}
+
+    def search(role):
+        try:
+            tuners[role].search(verbose=0)
+        except Exception as error:
+            raised[role] = error
+
+    def function(tuner_class, **options):
+        for role in ("chief", "worker"):
+            monkeypatch.setenv("KERASTUNER_TUNER_ID", role)
+            tuners[role] = tuner_in(tmp_path, tuner_class, **options)
+        thread = threading.Thread(target=search, args=("chief",))
+        thread.start()
+        search("worker")
+        thread.join(30)
+        assert not thread.is_alive()
+        return raised.get("chief"), raised.get("worker")
+
+    return function
+
+
+def test_an_objective_that_a_worker_does_not_report(chief_and_worker, tmp_path):
+    objective = keras_tuner.Objective("val_loss", "min")
+    chief, worker = chief_and_worker(Reporting, objective=objective)
+    told = r"reports: 'loss'\. Received: objective='val_loss'"
+    assert re.search(told, str(worker))
+    assert re.search(
+        f"^CMAES: worker has ended the search. CMAES: .*{told}", str(chief)
+    )
+    assert (tmp_path / "p" / "done-worker").read_text().split() == ["00"]
+    assert (
+        json.loads((tmp_path / "p" / "trial_00" / "trial.json").read_text())["status"]
+        == "RUNNING"
+    )
+
+
+def test_some_trials_of_a_worker_without_the_objective(chief_and_worker, tmp_path):
+    class Sometimes(Reporting):
+        results = {"val_loss": 0.5}, {"loss": 0.5}, {"val_loss": 0.25}
+
+    objective = keras_tuner.Objective("val_loss", "min")
+    assert chief_and_worker(Sometimes, objective=objective, max_trials=3) == (
+        None,
+        None,
+    )
+    trials = [
+        json.loads((tmp_path / "p" / f"trial_{i}" / "trial.json").read_text())
+        for i in range(3)
+    ]
+    assert [one["status"] for one in trials] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert "reports: 'loss'" in trials[1]["message"]
+
+
+def test_what_ends_a_worker_for_another_reason(chief_and_worker):
+    class Nothing(Reporting):
+        results = (None,)
+
+    chief, worker = chief_and_worker(Nothing)
+    assert isinstance(worker, TypeError)
+    assert "must return a number" in str(worker)
+    assert "must return a number" in str(chief)
+
+
+# --- roles and ports
 
 
 def test_roles(monkeypatch):

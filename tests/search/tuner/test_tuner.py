@@ -197,3 +197,23 @@ def test_a_kill_changes_nothing(tmp_path):
     assert values_of(resumed) == values_of(whole)
     journal = (tmp_path / "killed" / "untitled_project" / "cma.jsonl").read_text()
     assert len([json.loads(text) for text in journal.splitlines()]) == 31
+
+
+def test_an_objective_that_the_model_does_not_report(tmp_path):
+    trained = []
+
+    class Count(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            trained.append(logs)
+
+        def __deepcopy__(self, memo):
+            return self
+
+    tuner = CMAES(
+        build, keras_tuner.Objective("val_acc", "max"), directory=tmp_path,
+        executions_per_trial=2, max_retries_per_trial=1,
+    )  # fmt: skip
+    x, y = line()
+    with pytest.raises(ValueError, match="reports: 'loss' or 'val_loss'.*='val_acc'"):
+        tuner.search(x, y, validation_data=(x, y), verbose=0, callbacks=[Count()])
+    assert len(trained) == 1

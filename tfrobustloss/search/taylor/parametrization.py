@@ -1,5 +1,6 @@
 """The three ways to write a Taylor loss as a vector that a search explores."""
 
+import importlib.resources
 import os
 
 import numpy as np
@@ -17,6 +18,20 @@ FORMS = ("canonical", "12", "16")
 STARTS = ("gce", "mae", "ce", "zeros")
 _GCE_SCALE = 1.5  # the scale at which the published search began
 _ETA = {"eta": Range(low=0, open_low=True, optional=True)}
+
+
+def start_file(start):
+    """Path of the preset that a start is read from; None if it is no preset.
+
+    Args:
+        start: As in `Form.start`.
+    """
+    if not isinstance(start, str | os.PathLike) or start in STARTS:
+        return None
+    if start in presets.names():
+        folder = importlib.resources.files(presets)
+        return os.fspath(folder / f"{os.fspath(start)}.json")
+    return os.fspath(start)
 
 
 class Form:

@@ -74,12 +74,28 @@ def open_journal(journal, settings, *arguments, **options):
     return CmaSearch(*arguments, journal=journal, **options)
 
 
-def check_apart(path, journal):
-    """Raises if a file would replace a journal or its settings."""
-    kept = [] if journal is None else [os.fspath(journal), settings_path(journal)]
-    if os.path.realpath(path) in map(os.path.realpath, kept):
-        constraint = "another file than the journal and its settings"
-        raise ParameterError("save_preset", "path", path, constraint)
+def check_apart(owner, name, path, others):
+    """Raises if a file to be written is one of others, perhaps by another path.
+
+    Args:
+        owner: Name of what was called, for errors.
+        name: Name of the argument that the path came from.
+        path: Path of the file to be written.
+        others: Dict of what must stay, in words, to its path or None.
+
+    Raises:
+        ValueError: It would replace one of them.
+    """
+    for text, other in others.items():
+        if other is not None and _is_same_file(path, other):
+            constraint, hint = f"another file than {text}", "One would erase the other."
+            raise ParameterError(owner, name, path, constraint, hint)
+
+
+def _is_same_file(path, other):
+    if os.path.exists(path) and os.path.exists(other):
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def preset(search, found):

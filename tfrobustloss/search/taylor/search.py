@@ -1,6 +1,7 @@
 """Algorithm 1 of Gao et al. 2021: CMA-ES looks for a Taylor loss that resists noise."""
 
 import json
+import os
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from tfrobustloss.search.taylor import history as _history
 from tfrobustloss.search.taylor import record as _provenance
 from tfrobustloss.search.taylor._progress import Progress
 from tfrobustloss.search.taylor.fitness import Fitness
-from tfrobustloss.search.taylor.parametrization import Form
+from tfrobustloss.search.taylor.parametrization import Form, start_file
 from tfrobustloss.search.tuner import roles
 
 __all__ = ["TaylorLossSearch", "Task", "make_tasks"]
@@ -131,6 +132,11 @@ class TaylorLossSearch:
         vector = self.form.start(start)
         self.generations = generations
         self.journal = journal
+        self._start_file = start_file(start)
+        if journal is not None:
+            for path in (journal, _provenance.settings_path(journal)):
+                start_preset = {"the preset of `start`": self._start_file}
+                _provenance.check_apart("search", "journal", path, start_preset)
         self.settings = {
             "tasks": [task.description for task in self.tasks],
             "form": form,
@@ -270,8 +276,16 @@ class TaylorLossSearch:
 
         Returns:
             The dict that is written.
+
+        Raises:
+            ValueError: It would replace the journal, its settings, or the preset that
+                the search started from.
         """
-        _provenance.check_apart(path, self.journal)
+        others = {"the preset of `start`": self._start_file}
+        if self.journal is not None:
+            others["the journal"] = os.fspath(self.journal)
+            others["its settings"] = _provenance.settings_path(self.journal)
+        _provenance.check_apart("save_preset", "path", path, others)
         record = _provenance.preset(self, self.best())
         text = json.dumps(record, indent=1, allow_nan=False)
         files.write(path, f"{text}\n".encode())

@@ -7,6 +7,7 @@ import warnings
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from tfrobustloss.search.tuner import trial_results
 from tfrobustloss.search.tuner.stored_oracle import StoredOracle
 
 _HANDOVERS = 5  # a trial that takes this many workers down is a failed one
@@ -73,7 +74,7 @@ class SharedOracle(StoredOracle):
     def update_trial(self, trial_id, metrics, step=0):
         """Takes figures of a trial, as `keras_tuner.Oracle.update_trial`."""
         # What Keras Tuner raises behind its lock leaves the lock closed: ask before.
-        self._check_objective_found(metrics)
+        trial_results.check_reported(metrics, self.objective)
         with self._lock, warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # the best of only NaN
             self._known(trial_id)

@@ -17,7 +17,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-from tfrobustloss.search.tuner import roles
+from tfrobustloss.search.tuner import roles, trial_results
 
 _NOTE = "tfrobustloss-bin"  # metadata beside a message: who sends it, and figures
 _SHARED = [("grpc.max_metadata_size", 1 << 20)]
@@ -34,6 +34,7 @@ PATIENCE_SECONDS = 600.0  # what a worker waits for a chief that does not answer
 LINGER_SECONDS = 3.0  # without a call, after the end; workers that wait call oftener
 _POLL_SECONDS = 0.2
 _LONGEST_IDLE_SECONDS = 1.0
+_MOST_CHARACTERS = 8000  # of a message
 _BEST_TRIALS = 100  # that a worker keeps when the search has ended
 
 
@@ -101,6 +102,11 @@ class _Servicer(oracle_chief.OracleServicer):
 
     def _end_trial(self, request, context):
         note = _note(context)
+        if "ends_search" in note:
+            worker, reason = note["tuner_id"], note["ends_search"]
+            error = RuntimeError(f"CMAES: {worker} has ended the search. {reason}")
+            self.error = self.error or error
+            return protos.get_service().EndTrialResponse()
         if "reports" not in note:  # a worker with Keras Tuner's own client
             return super().EndTrial(request, context)
         trial = Trial.from_proto(request.trial)
@@ -165,6 +171,7 @@ class SearchClient(oracle_client.OracleClient):
         self.stub = _PatientStub(stub, self._write_note)
         self._reports = {}  # trial id -> pairs of a step and metrics
         self._ending = None  # the trial whose end is being sent
+        self._reason = None  # why the search must end
         self._idle_seconds = _POLL_SECONDS
         self._best = None  # trials, once the search is over
 
@@ -172,7 +179,9 @@ class SearchClient(oracle_client.OracleClient):
         note = {"tuner_id": self.tuner_id}
         if self._ending is not None:
             note["reports"] = self._reports.get(self._ending.trial_id, [])
-            note["message"] = (self._ending.message or "")[-8000:]
+            note["message"] = (self._ending.message or "")[-_MOST_CHARACTERS:]
+        if self._reason is not None:
+            note["ends_search"] = self._reason
         return json.dumps(note).encode()
 
     def create_trial(self, tuner_id):
@@ -192,6 +201,7 @@ class SearchClient(oracle_client.OracleClient):
 
     def update_trial(self, trial_id, metrics, step=0):
         """Keeps figures of a trial, to be sent with its end."""
+        trial_results.check_reported(metrics, self.objective)
         plain = {name: float(value) for name, value in metrics.items()}
         self._reports.setdefault(trial_id, []).append((step, plain))
         return self.get_trial(trial_id)
@@ -214,6 +224,21 @@ class SearchClient(oracle_client.OracleClient):
             super().end_trial(trial)
         finally:
             self._ending = None
+
+    def end_search(self, trial, reason):
+        """Ends the search for all: the chief raises an error, the workers stop.
+
+        The trial stays under way, so that a search which is started again repeats it.
+
+        Args:
+            trial: The trial under way.
+            reason: String, the error.
+        """
+        self._reason = reason[:_MOST_CHARACTERS]
+        try:
+            super().end_trial(trial)
+        finally:
+            self._reason = None
 
     def get_best_trials(self, num_trials=1):
         """The best trials; after the search from memory, as the chief may be gone."""

@@ -23,11 +23,12 @@ project's folder only if the workers' checkpoints are wanted in one place.
 """
 
 import time
+import warnings
 
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
-from tfrobustloss.search.tuner import roles, service, stored_oracle
+from tfrobustloss.search.tuner import roles, service, stored_oracle, trial_results
 from tfrobustloss.search.tuner.oracle import CMAESOracle
 
 
@@ -154,6 +155,8 @@ class CMAES(keras_tuner.Tuner):
 
         Raises:
             RuntimeError: No trial has succeeded, or too many in a row have failed.
+            ValueError: The first trial has ended without a value of the objective;
+                the message names the metrics that it reported.
         """
         if self._role == "worker":
             super().search(*fit_args, **fit_kwargs)
@@ -170,6 +173,46 @@ class CMAES(keras_tuner.Tuner):
         finally:
             self.oracle.close()
 
+    def _build_and_fit_model(self, trial, *args, **kwargs):
+        """Trains one model; an objective that it does not report is told right away."""
+        results = super()._build_and_fit_model(trial, *args, **kwargs)
+        trial_results.metrics_of(results, self.oracle.objective)
+        return results
+
+    def _run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
+        """Runs a trial and reports its metrics.
+
+        What ends the search in a worker, ends it for the chief and all others.
+        """
+        try:
+            self._run_and_report(trial, *fit_args, **fit_kwargs)
+        except keras_tuner.errors.FatalError as error:
+            unreported = isinstance(error, trial_results.UnreportedObjective)
+            if unreported and self._any_completed():
+                # the name is right; metrics may depend on the hyper-parameters
+                raise keras_tuner.errors.FailedTrialError(str(error)) from error
+            if self._role == "worker":
+                self.oracle.end_search(trial, str(error))
+            raise
+
+    def _run_and_report(self, trial, *fit_args, **fit_kwargs):
+        results = self.run_trial(trial, *fit_args, **fit_kwargs)
+        objective = self.oracle.objective
+        reported = self.oracle.get_trial(trial.trial_id).metrics
+        if reported.exists(objective.name):
+            message = (
+                "CMAES: `run_trial` called `oracle.update_trial`, which Keras Tuner "
+                "will no longer support. Return the metrics instead."
+            )
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            return
+        metrics, step = trial_results.metrics_of(results, objective)
+        self.oracle.update_trial(trial.trial_id, metrics, step=step)
+
+    def _any_completed(self):
+        best = self.oracle.get_best_trials(1)
+        return any(trial.status == TrialStatus.COMPLETED for trial in best)
+
     def _check_any_success(self):
         trials = self.oracle.trials.values()
         if trials and all(trial.status != TrialStatus.COMPLETED for trial in trials):
@@ -177,8 +220,8 @@ class CMAES(keras_tuner.Tuner):
             last = messages[-1].strip().splitlines()[-1] if messages else "no message"
             raise RuntimeError(
                 f"CMAES: none of {len(trials)} trials has succeeded, so that there is "
-                f"no best one. The last failed with: {last}. Mend what fails, such as "
-                "the name of the objective, and begin anew with `overwrite=True`."
+                f"no best one. The last failed with: {last}. Fix the failing trials, "
+                "then start again with `overwrite=True`."
             )
 
     def save(self):
