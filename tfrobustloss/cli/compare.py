@@ -3,13 +3,12 @@
 import dataclasses
 
 from tfrobustloss.cli import _options
-from tfrobustloss.experiments import Settings
-
-_FIELDS = [field.name for field in dataclasses.fields(Settings)]
 
 
 def add_parser(commands):
     """Adds the subcommand and its options to the subparsers `commands`."""
+    from tfrobustloss.experiments import Settings
+
     parser = commands.add_parser(
         "compare",
         help="train a small network per loss on wrong labels, test it on right ones",
@@ -62,7 +61,8 @@ def run(arguments):
     from tfrobustloss.cli import _report
     from tfrobustloss.experiments import comparison
 
-    settings = Settings(**{name: getattr(arguments, name) for name in _FIELDS})
+    names = [field.name for field in dataclasses.fields(comparison.Settings)]
+    settings = comparison.Settings(**{name: getattr(arguments, name) for name in names})
     outputs = {"output": arguments.output, "plot": arguments.plot}
     _options.check_outputs("compare", outputs)
     prepared = comparison.Comparison(settings)

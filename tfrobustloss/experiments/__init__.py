@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "Comparison": ".comparison",
-        "Settings": "._settings",
+        "Settings": ".comparison",
         "Task": ".task",
         "comparison": ".comparison",
         "cross_validation": ".cross_validation",
@@ -14,6 +14,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "make_tasks": ".task",
         "noise_matrix": ".specs",
         "task": ".task",
-        "with_draws": "._draws",
+        "with_draws": ".task",
     },
 )

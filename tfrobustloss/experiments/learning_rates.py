@@ -3,8 +3,7 @@
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
-from tfrobustloss.experiments import _draws
-from tfrobustloss.experiments import task as _tasks
+from tfrobustloss.experiments.task import Prepared, prepare, with_draws
 from tfrobustloss.experiments.trainer import Trainer
 from tfrobustloss.losses import families
 
@@ -41,7 +40,7 @@ def score_losses(task, losses, seeds, learning_rates, split="validation", **trai
         >>> score_losses(task, rivals, seeds=[0], learning_rates=[0.1], epochs=1).shape
         (2, 1, 1)
     """
-    prepared = task if isinstance(task, _tasks.Prepared) else _tasks.prepare(task)
+    prepared = task if isinstance(task, Prepared) else prepare(task)
     clean = {"validation": prepared.validation, "test": prepared.test}.get(split)
     if clean is None:
         constraint = "'validation' or, where the task has one, 'test'"
@@ -90,4 +89,4 @@ def _alone(loss):
         high=(),
         make=lambda vector: loss,
     )
-    return _draws.with_draws(alone)
+    return with_draws(alone)

@@ -3,14 +3,16 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from tfrobustloss import architectures, data
-from tfrobustloss._core import _search_models
+from tfrobustloss._core.models import check_logits
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,
@@ -226,7 +228,7 @@ def _network(task, shape, num_classes):
     """What the trainer takes, and a name that tells it from others."""
     given = task.architecture
     if isinstance(given, keras.Model):
-        _search_models.check(_OWNER, given, num_classes)
+        check_logits(_OWNER, "architecture", given, num_classes)
         config = json.dumps(given.get_config(), sort_keys=True, default=str)
         digest = hashlib.sha256(config.encode()).hexdigest()[:12]
         return given, f"{given.name} {digest}"
@@ -237,8 +239,31 @@ def _network(task, shape, num_classes):
             raise ParameterError(_OWNER, "architecture", given, constraint)
         given = getattr(architectures, given)
     elif callable(given):
-        _search_models.check(_OWNER, given(shape, num_classes, seed=0), num_classes)
+        model = given(shape, num_classes, seed=0)
+        check_logits(_OWNER, "architecture", model, num_classes)
     else:
         constraint = "a name, a function or a `keras.Model`"
         raise ParameterTypeError(_OWNER, "architecture", given, constraint)
     return lambda seed: given(shape, num_classes, seed=seed), name
+
+
+def with_draws(family):
+    """The family on labels of several columns; a vector ends in the column to use.
+
+    So a program that is compiled once trains on any of several draws of the noise.
+    """
+    size = family.dimension
+
+    def function(y_true, y_pred, vector):
+        labels = ops.take(y_true, ops.cast(vector[size], "int32"), axis=1)
+        return family.function(labels, y_pred, vector[:size])
+
+    return dataclasses.replace(
+        family,
+        function=function,
+        names=(*family.names, "draw"),
+        initial=(*family.initial, 0.0),
+        low=(*family.low, 0.0),
+        high=(*family.high, math.inf),
+        make=lambda vector: family.build(vector[:-1]),
+    )

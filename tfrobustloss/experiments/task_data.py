@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfrobustloss import data
-from tfrobustloss._core import _search_models
+from tfrobustloss._core.models import check_logits
 from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 
 _OWNER = "Task"
@@ -85,7 +85,7 @@ def given(task):
         splits[0] = inputs[np.sort(kept)], labels[np.sort(kept)]
     num_classes = int(max(labels.max() for _, labels in splits)) + 1
     if isinstance(task.architecture, keras.Model):
-        num_classes = _search_models.check(_OWNER, task.architecture)
+        num_classes = check_logits(_OWNER, "architecture", task.architecture)
     elif not isinstance(task.noise, str):
         num_classes = len(task.noise)
     return [*splits, None][:3], max(num_classes, 2)

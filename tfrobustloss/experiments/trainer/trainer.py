@@ -6,6 +6,7 @@ import os
 import keras
 import numpy as np
 
+from tfrobustloss._core.models import check_built
 from tfrobustloss._core.validation import ParameterError, check
 from tfrobustloss.experiments.trainer.initial_weights import (
     Starts,
@@ -132,9 +133,7 @@ class Trainer:
         build = None
         if not isinstance(model, keras.Model):
             build, model = model, model(0)
-        if not model.built:
-            constraint, hint = "built", "Give it a `keras.Input`, or call it once."
-            raise ParameterError("Trainer", "model", model.name, constraint, hint)
+        check_built("Trainer", "model", model)
         self.family = family
         self._model = model
         self._learning_rate = learning_rate
