@@ -183,7 +183,7 @@ def test_bfloat16_is_near_float32(make):
     model = make()
     exact = make_trainer(model, epochs=4)
     rough = make_trainer(model, epochs=4, compute_dtype="bfloat16")
-    assert rough._runner._task.model.layers[0].compute_dtype == "bfloat16"
+    assert rough._runner._problem.model.layers[0].compute_dtype == "bfloat16"
     one, other = (trainer.weights_after([0.4]) for trainer in (exact, rough))
     for ours, theirs in zip(one, other, strict=True):
         assert theirs.dtype == np.float32
