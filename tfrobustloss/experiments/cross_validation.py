@@ -82,9 +82,16 @@ def out_of_fold_probabilities(
         ((40, 2), True)
     """
     owner = "out_of_fold_probabilities"
-    settings = {"folds": folds, "epochs": epochs, "batch_size": batch_size}
-    settings |= {"learning_rate": learning_rate, "seed": seed}
-    check(owner, _LIMITS, num_classes=num_classes, **settings)
+    check(
+        owner,
+        _LIMITS,
+        num_classes=num_classes,
+        folds=folds,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
     folds, epochs, batch_size, seed = map(int, (folds, epochs, batch_size, seed))
     labels, num_classes = check_labels(owner, labels, num_classes)
     features = _scale(owner, features, len(labels))

@@ -85,14 +85,14 @@ def noise_matrix(
 
 def loss_classes() -> dict[str, Any]:
     """Classes of the losses on class labels, by the names of their functions."""
-    classes = [value for value in vars(losses).values() if isinstance(value, type)]
-    return {
-        one.function.__name__: one
-        for one in classes
-        if issubclass(one, losses.FunctionLoss)
-        and not issubclass(one, losses.TaskLoss)
-        and one.function is not None
-    }
+    classes: list[Any] = [
+        value
+        for value in vars(losses).values()
+        if isinstance(value, type)
+        and issubclass(value, losses.FunctionLoss)
+        and not issubclass(value, losses.TaskLoss)
+    ]
+    return {one.function.__name__: one for one in classes if one.function is not None}
 
 
 def architecture(owner: str, name: str, value: str) -> Callable[..., Any]:
@@ -167,9 +167,8 @@ def _build(label: str, matrix: np.ndarray) -> NamedLoss:
         hint = _did_you_mean(name, sorted(classes))
         raise ParameterError("compare", "losses", name, constraint, hint)
     signature = inspect.signature(classes[name].__init__).parameters.values()
-    own = [p for p in signature if p.kind is not p.VAR_KEYWORD]
-    names = [p.name for p in own]
-    own = {p.name: p.default for p in own if p.name not in _NOT_PARAMETERS}
+    arguments = [p for p in signature if p.kind is not p.VAR_KEYWORD]
+    own = {p.name: p.default for p in arguments if p.name not in _NOT_PARAMETERS}
     given = _parameters(label, pairs, list(own))
     offers: dict[str, tuple[Any, str]] = {
         "transition_matrix": (matrix, "true noise of this comparison"),
@@ -182,8 +181,9 @@ def _build(label: str, matrix: np.ndarray) -> NamedLoss:
     if "num_classes" in own:
         given.setdefault("num_classes", len(matrix))
     try:
-        kind = {"from_logits": True} if "from_logits" in names else {}
-        loss = classes[name](**kind, **given)
+        if "from_logits" in [argument.name for argument in arguments]:
+            given["from_logits"] = True
+        loss = classes[name](**given)
         loss(np.zeros(2, "int32"), np.zeros((2, len(matrix)), "float32"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{label}: {error}") from None

@@ -169,6 +169,9 @@ def prepare(task: Task) -> Prepared:
     task_data.check_labels(splits, num_classes)
     train, validation, test = splits
     matrix = _matrix(task, num_classes)
+    noise = task.noise
+    if matrix is not None and not isinstance(noise, str):
+        noise = matrix.tolist()
     network, network_name = _network(task, train[0].shape[1:], num_classes)
     return Prepared(
         inputs=train[0],
@@ -181,7 +184,7 @@ def prepare(task: Task) -> Prepared:
         description={
             "dataset": name,
             "architecture": network_name,
-            "noise": task.noise if isinstance(task.noise, str) else matrix.tolist(),
+            "noise": noise,
             "train_size": len(train[1]),
             "validation_size": 0 if validation is None else len(validation[1]),
             "num_classes": num_classes,

@@ -20,22 +20,24 @@ from tfrobustloss._core.validation import (
 if TYPE_CHECKING:
     from tfrobustloss.experiments.task import Task
 
-# inputs and labels of a split
+# Inputs and labels.
 Split = tuple[np.ndarray, np.ndarray]
+# Train, validation and test.
+Splits = tuple[Split, Split | None, Split | None]
 
 _OWNER = "Task"
 _MOST_VALIDATION = 2000
 
 
-def load(task: "Task") -> tuple[list[Split | None], int]:
+def load(task: "Task") -> tuple[Splits, int]:
     """Train, validation and test of a named dataset; validation is split from train.
 
     Args:
         task: A `Task`.
 
     Returns:
-        List of three pairs of inputs and labels, the second None for a
-        `validation_size` of 0, and the number of classes.
+        Three pairs of inputs and labels, the second None for a `validation_size` of
+        0, and the number of classes.
 
     Raises:
         ValueError: There is no such dataset, or it is too small.
@@ -55,11 +57,12 @@ def load(task: "Task") -> tuple[list[Split | None], int]:
         hint += f" {size} of them are for validation."
     limit = Range(1, total - size, integer=True, hint=hint)
     check(_OWNER, {"train_size": limit}, train_size=rest)
-    splits = [
-        (scaled(train.images[rows]), train.labels[rows]) if len(rows) else None
+    kept, held_out = (
+        (scaled(train.images[rows]), train.labels[rows])
         for rows in (_subset(total, size, size + rest), _subset(total, 0, size))
-    ]
-    return [*splits, (scaled(test.images), test.labels)], train.num_classes
+    )
+    testing = scaled(test.images), test.labels
+    return (kept, held_out if size else None, testing), train.num_classes
 
 
 @functools.lru_cache(maxsize=4)
@@ -72,7 +75,7 @@ def _subset(total: int, begin: int, end: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(total)[begin:end])
 
 
-def given(task: "Task") -> tuple[list[Split | None], int]:
+def given(task: "Task") -> tuple[Splits, int]:
     """Train, validation and test of a task that holds its data; None for no test.
 
     Args:
@@ -111,7 +114,8 @@ def given(task: "Task") -> tuple[list[Split | None], int]:
         num_classes = check_logits(_OWNER, "architecture", task.architecture)
     elif not isinstance(task.noise, str):
         num_classes = len(task.noise)
-    return [*splits, None][:3], max(num_classes, 2)
+    train, validation, *test = splits
+    return (train, validation, test[0] if test else None), max(num_classes, 2)
 
 
 def _pair(part: Any, is_scaled: bool) -> Split:
