@@ -43,7 +43,7 @@ def load(task: "Task") -> tuple[Splits, int]:
         ValueError: There is no such dataset, or it is too small.
     """
     train, test = (
-        _read(task.dataset, part, task.data_dir) for part in ("train", "test")
+        read(task.dataset, part, task.data_dir) for part in ("train", "test")
     )
     total = len(train.labels)
     size = task.validation_size
@@ -66,7 +66,8 @@ def load(task: "Task") -> tuple[Splits, int]:
 
 
 @functools.lru_cache(maxsize=4)
-def _read(name: str, part: str, data_dir: str | None) -> data.ImageDataset:
+def read(name: str, part: str, data_dir: str | None) -> data.ImageDataset:
+    """Loads a split of a dataset; tasks that share one read it once."""
     return data.load(name, part, data_dir)
 
 
