@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from tfrobustloss.experiments import with_draws
 from tfrobustloss.experiments.trainer import Trainer
 
 
@@ -26,9 +25,10 @@ class Fitness:
         self._trainers = [
             Trainer(
                 task.network,
-                with_draws(form.family),
+                form.family,
                 task.train(noise_seeds),
                 task.validation,
+                label_draws=True,
                 learning_rate=learning_rates[0],
                 **training,
             )
@@ -93,6 +93,5 @@ class Fitness:
 
         rates = [rate for rate in self.learning_rates for _ in numbered]
         for task, trainer in zip(self._tasks, self._trainers, strict=True):
-            vectors = [[*vector, task.draw(draw)] for _, vector in numbered]
-            vectors *= len(self.learning_rates)
-            trainer.score_many(vectors, seeds, rates, on_scores)
+            vectors = [vector for _, vector in numbered] * len(self.learning_rates)
+            trainer.score_many(vectors, seeds, rates, on_scores, task.draw(draw))
