@@ -20,6 +20,9 @@ _KNOWN_WARNINGS = [
 
 
 def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "numerics: depends on the arithmetic of the backend, not on Keras"
+    )
     config.addinivalue_line("filterwarnings", "error")
     for known in _KNOWN_WARNINGS:
         config.addinivalue_line("filterwarnings", f"ignore:{known}")

@@ -165,11 +165,15 @@ def widened(values, dtype):
 
 
 def compiled(function, xla=False):
-    """`function` as `tf.function` (with XLA) or `jax.jit`; itself on torch."""
+    """`function` as `tf.function` (with XLA) or `jax.jit`; itself on torch.
+
+    Without AutoGraph, as Keras traces its training step: three times faster. Given a
+    compiled function, XLA takes its graph and traces nothing.
+    """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True if xla else None)
+        return tf.function(function, jit_compile=True if xla else None, autograph=False)
     if keras.backend.backend() == "jax":
         import jax
 
