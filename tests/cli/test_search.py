@@ -18,6 +18,13 @@ TINY = (
 ).split()
 
 
+@pytest.fixture(autouse=True)
+def _short_compilations(monkeypatch):
+    """Graphs step by step; the trainer's own tests compile whole runs by XLA."""
+    stepwise = "tfrobustloss.experiments.trainer.problem.suits_xla"
+    monkeypatch.setattr(stepwise, lambda model: False)
+
+
 def _files(folder):
     return [f"--{kind}={folder}/a.{end}" for kind, end in _ENDS.items()]
 

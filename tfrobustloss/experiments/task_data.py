@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,9 +17,6 @@ from tfrobustloss._core.validation import (
     check,
 )
 
-if TYPE_CHECKING:
-    from tfrobustloss.experiments.task import Task
-
 # Inputs and labels.
 Split = tuple[np.ndarray, np.ndarray]
 # Train, validation and test.
@@ -29,7 +26,7 @@ _OWNER = "Task"
 _MOST_VALIDATION = 2000
 
 
-def load(task: "Task") -> tuple[Splits, int]:
+def load(task: Any) -> tuple[Splits, int]:
     """Train, validation and test of a named dataset; validation is split from train.
 
     Args:
@@ -76,7 +73,7 @@ def _subset(total: int, begin: int, end: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(total)[begin:end])
 
 
-def given(task: "Task") -> tuple[Splits, int]:
+def given(task: Any) -> tuple[Splits, int]:
     """Train, validation and test of a task that holds its data; None for no test.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss.experiments.trainer.layer_kinds import may_be_padded, suits_xla
-from tfrobustloss.losses.families import LossFamily
+from tfrobustloss.losses import families
 
 _VALIDATION_BATCH = 1024
 
@@ -131,7 +131,7 @@ class Problem:
 
 def make_problem(
     model: Any,
-    family: LossFamily,
+    family: families.LossFamily,
     train: Examples,
     validation: Examples,
     *,

@@ -24,7 +24,7 @@ from tfrobustloss.experiments.trainer.options import (
 from tfrobustloss.experiments.trainer.population import Population
 from tfrobustloss.experiments.trainer.problem import Examples, make_problem
 from tfrobustloss.experiments.trainer.runner import Job, Runner
-from tfrobustloss.losses.families import LossFamily
+from tfrobustloss.losses import families
 
 __all__ = ["Halving", "Progress", "Score", "Trainer"]
 
@@ -111,7 +111,7 @@ class Trainer:
     def __init__(
         self,
         model: Any,
-        family: LossFamily,
+        family: families.LossFamily,
         train: Examples,
         validation: Examples,
         *,
