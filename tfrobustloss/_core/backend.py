@@ -6,8 +6,8 @@ import sys
 import keras
 from keras import ops
 
-# Keras has no public names for the mask that layers attach to their outputs, nor for the
-# shape and type of a function's result.
+# Keras has no public names for the mask that layers attach to their outputs, nor for
+# the shape and type of a function's result.
 from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mask
 
 __all__ = [

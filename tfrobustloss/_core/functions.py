@@ -6,11 +6,16 @@ import inspect
 import keras
 
 from tfrobustloss._core.backend import compute_output_spec
+from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.tensors import current_value, hidden_values, is_variable
+
+_WITH_AXES = ("y_true", "y_pred", "sample_weight", "logits")  # whose axes have meanings
 
 
 def keras_function(function):
     """Decorator: registers a function with Keras and lets it take symbolic tensors.
+
+    Tensors of unknown rank are refused, with the way out.
 
     The registered name is `tfrobustloss>losses.<name>`. Not `tfrobustloss>focal`: Keras
     gives an unregistered function `focal` of a file the first registered name that ends
@@ -24,14 +29,16 @@ def keras_function(function):
         one node of the functional model: the model computes value and gradient as the
         function does, and its file holds the function's name and arguments.
     """
-    signature = inspect.signature(function)
+    names = tuple(inspect.signature(function).parameters)
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        if any_symbolic(*args, *kwargs.values()):
-            arguments = signature.bind(*args, **kwargs).arguments
-            if not any(hasattr(v, "holds_tensors") for v in arguments.values()):
-                return symbolic_call(call, arguments)
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        ranked = {name: given[name] for name in _WITH_AXES if name in given}
+        check_rank(function.__name__, **ranked)
+        if any_symbolic(*given.values()) and len(given) == len(args) + len(kwargs):
+            if not any(hasattr(value, "holds_tensors") for value in given.values()):
+                return symbolic_call(call, given)
         return function(*args, **kwargs)
 
     name = f"losses.{function.__name__}"

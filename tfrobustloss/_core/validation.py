@@ -96,29 +96,22 @@ def check_flag(owner, name, value):
 
 
 class Described(Exception):
-    """The parts of a parameter error, and their wording.
+    """The parts of a parameter error, and their wording."""
 
-    Arguments are positional, and made into attributes before `__init__`: TensorFlow's
-    AutoGraph raises an error out of a traced function as its own class only if
-    `__init__` is `Exception`'s. It, and Keras when it adds the arguments of a layer's
-    call, then build the error again from its finished text alone.
-    """
+    # Keras and AutoGraph add their context to an error by building it again from its
+    # text alone, and an error of another type where that fails; these keep them from it
+    _keras_call_info_injected = True
+    ag_pass_through = True
 
-    __init__ = Exception.__init__
+    def __init__(self, owner, name, value, constraint, hint=""):
+        self.owner, self.name, self.value = owner, name, value
+        self.constraint, self.hint = str(constraint), hint
+        text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."
+        super().__init__(f"{text} {hint}".rstrip())
 
-    def __new__(cls, *parts):
-        """Takes owner, name, value, constraint and hint, or one finished text."""
-        error = super().__new__(cls, *parts)
-        known = (*parts, "") if len(parts) > 1 else (None, None, None, None, "")
-        error.owner, error.name, error.value, error.constraint, error.hint = known[:5]
-        return error
-
-    def __str__(self):
-        """Returns the wording: who, what, what came, and the way out."""
-        if len(self.args) == 1:
-            return self.args[0]
-        text = f"{self.owner}: `{self.name}` must be {self.constraint}."
-        return f"{text} Received: {self.name}={self.value!r}. {self.hint}".rstrip()
+    def __reduce__(self):
+        parts = (self.owner, self.name, self.value, self.constraint, self.hint)
+        return type(self), parts
 
 
 class ParameterError(Described, ValueError):
@@ -135,7 +128,7 @@ class ParameterError(Described, ValueError):
         owner: As given.
         name: As given.
         value: As given.
-        constraint: As given.
+        constraint: As text.
         hint: As given.
     """
 

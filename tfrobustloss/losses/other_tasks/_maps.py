@@ -5,7 +5,6 @@ import numbers
 from keras import ops
 
 from tfrobustloss._core.backend import get_keras_mask
-from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks import targets
@@ -72,7 +71,6 @@ def channels(owner, classes, known=None):
 
 def side_by_side(owner, y_true, y_pred):
     """Masks, distances and predictions, each with as many channels."""
-    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = targets.as_floats(y_true, y_pred)
     shape, width = tuple(y_true.shape), y_pred.shape[-1]
     if width is None:

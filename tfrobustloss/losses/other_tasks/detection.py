@@ -14,7 +14,6 @@ import keras
 from keras import ops
 
 from tfrobustloss._core.functions import keras_function
-from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks._anchors import (
@@ -82,7 +81,6 @@ def sigmoid_focal(
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
     """
     check("sigmoid_focal", _FOCAL_LIMITS, gamma=gamma, alpha=alpha)
-    check_rank("sigmoid_focal", y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes("sigmoid_focal", y_true, y_pred, one_hot=True)
     y_true = shares("sigmoid_focal", y_true, _ONE_HOT)
@@ -173,7 +171,6 @@ def iou_balanced_classification(
     owner = "iou_balanced_classification"
     check(owner, _CLASSIFICATION_LIMITS, eta=eta, gamma=gamma, alpha=alpha)
     check_format(owner, box_format, variance)
-    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true, y_pred, narrowest=5)
     boxes = numbers(owner, y_true[..., :4])
@@ -262,7 +259,6 @@ def iou_balanced_localization(
     owner = "iou_balanced_localization"
     check(owner, _LOCALIZATION_LIMITS, lam=lam, beta=beta)
     check_format(owner, box_format, variance)
-    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true[..., :4], y_pred[..., :4], narrowest=4)
     y_true = numbers(owner, y_true)

@@ -16,7 +16,6 @@ from keras import ops
 
 from tfrobustloss._core import models
 from tfrobustloss._core.functions import keras_function
-from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,
@@ -76,7 +75,6 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
         Highly Unbalanced Segmentations", DLMIA 2017.
     """
     check("generalized_dice", _DICE_LIMITS, smooth=smooth)
-    check_rank("generalized_dice", y_true=y_true, y_pred=y_pred)
     mask, y_pred = targets.as_floats(y_true, y_pred)
     targets.check_shapes("generalized_dice", mask, y_pred, one_hot=True)
     hint = "Divide masks of 0 and 255 by 255, one-hot encode class ids."
@@ -146,7 +144,6 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
     Reference:
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
-    check_rank("boundary", y_true=y_true, y_pred=y_pred)
     distance, y_pred = targets.as_floats(y_true, y_pred)
     targets.check_shapes("boundary", distance, y_pred)
     classes = channels("boundary", classes, y_pred.shape[-1])
