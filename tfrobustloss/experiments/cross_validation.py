@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from tfrobustloss import architectures
-from tfrobustloss._core._estimate_input import check_labels
-from tfrobustloss._core.labels import plain_array
+from tfrobustloss._core.labels import flat_class_ids, plain_array
 from tfrobustloss._core.validation import ParameterError, Range, check
 
 __all__ = ["out_of_fold_probabilities"]
@@ -83,7 +82,7 @@ def out_of_fold_probabilities(
     settings |= {"learning_rate": learning_rate, "seed": seed}
     check(owner, _LIMITS, num_classes=num_classes, **settings)
     folds, epochs, batch_size, seed = map(int, (folds, epochs, batch_size, seed))
-    labels, num_classes = check_labels(owner, labels, num_classes)
+    labels, num_classes = flat_class_ids(owner, labels, num_classes)
     features = _scale(owner, features, len(labels))
     if folds > len(labels):
         constraint = f"at most {len(labels)}, the number of examples"
