@@ -1,10 +1,10 @@
-"""Label rules: transition matrices."""
+"""Label rules: class ids and transition matrices."""
 
 import numpy as np
 import pytest
 
 from tfrobustloss import data
-from tfrobustloss._core.labels import stochastic_matrix
+from tfrobustloss._core.labels import class_ids, flat_class_ids, stochastic_matrix
 from tfrobustloss.data import noise
 
 
@@ -16,6 +16,33 @@ def as_reported(classes, digits=6, dtype="float64"):
     """Random rows as a report writes them."""
     rows = np.random.default_rng(0).dirichlet(np.full(classes, 0.5), classes)
     return rows.round(digits).astype(dtype)
+
+
+# --- class ids
+
+
+@pytest.mark.parametrize("rows", [[["a", "b"]], [[None, 1]], [["1", "0"]]])
+def test_rows_of_texts_and_objects_are_refused(rows):
+    with pytest.raises(
+        ValueError, match=r"^owner: `labels\[0\]` must be a class id or"
+    ):
+        flat_class_ids("owner", rows)
+    with pytest.raises(ValueError, match=r"^owner: `labels.dtype` must be an integer"):
+        class_ids("owner", "labels", rows)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([2, 0, 1], ([2, 0, 1], 3)),
+        ([[0], [0]], ([0, 0], 2)),  # at least two classes
+        (np.eye(4, dtype=bool)[[3, 0]], ([3, 0], 4)),
+    ],
+)
+def test_flat_class_ids(labels, expected):
+    ids, num_classes = flat_class_ids("owner", labels)
+    assert (ids.tolist(), num_classes) == expected
+    assert ids.dtype == np.int64
 
 
 # --- matrices

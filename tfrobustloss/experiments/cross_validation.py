@@ -10,8 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfrobustloss._core._estimate_input import check_labels
-from tfrobustloss._core.labels import plain_array
+from tfrobustloss._core.labels import flat_class_ids, plain_array
 from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.experiments.retraining import PREDICT_BATCH, Network
 from tfrobustloss.experiments.specs import architecture
@@ -93,7 +92,7 @@ def out_of_fold_probabilities(
         seed=seed,
     )
     folds, epochs, batch_size, seed = map(int, (folds, epochs, batch_size, seed))
-    labels, num_classes = check_labels(owner, labels, num_classes)
+    labels, num_classes = flat_class_ids(owner, labels, num_classes)
     features = _scale(owner, features, len(labels))
     if folds > len(labels):
         constraint = f"at most {len(labels)}, the number of examples"
