@@ -170,3 +170,15 @@ def test_an_error_has_its_parts(kind, base):
 def test_error_without_a_hint_ends_after_the_value():
     text = "Owner: `n` must be odd. Received: n=2."
     assert str(ParameterError("Owner", "n", 2, "odd")) == text
+
+
+@pytest.mark.parametrize("kind", [ParameterError, ParameterTypeError])
+def test_errors_keep_their_class_in_a_tensorflow_function(kind):
+    tf = pytest.importorskip("tensorflow")
+
+    @tf.function
+    def program():
+        raise kind("Loss", "q", 2, "in (0, 1]")
+
+    with pytest.raises(kind, match=r"Loss: `q` must be in \(0, 1\]"):
+        program()

@@ -98,6 +98,8 @@ def check_flag(owner, name, value):
 class _Described:
     """The parts of a parameter error, and their wording."""
 
+    ag_pass_through = True  # TensorFlow's AutoGraph would raise a class of its own
+
     def __init__(self, owner, name, value, constraint, hint=""):
         self.owner, self.name, self.value = owner, name, value
         self.constraint, self.hint = str(constraint), hint
