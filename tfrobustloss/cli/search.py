@@ -75,7 +75,7 @@ def run(arguments):
     from tfrobustloss import plots
     from tfrobustloss._core import files
     from tfrobustloss.cli import _search_report
-    from tfrobustloss.search import journal as _journal
+    from tfrobustloss.search import JournalInUse
     from tfrobustloss.search.taylor import record
     from tfrobustloss.search.tuner import roles
 
@@ -90,7 +90,7 @@ def run(arguments):
     )
     try:
         search = _prepare(arguments, journal)
-    except _journal.InUse as error:
+    except JournalInUse as error:
         raise ValueError(str(error)) from None
     if roles.role() == "worker":
         search.run()
