@@ -130,10 +130,6 @@ class Space:
                 values[parameter.name] = value
         return values
 
-    def vector(self, values: Mapping[str, Any]) -> list[float]:
-        """Point of the unit cube where a dict of values lies; others are ignored."""
-        return [dimension.unit(values[dimension.name]) for dimension in self.dimensions]
-
     def start(self, initial: Mapping[str, Any] | None = None) -> list[float]:
         """Where the search begins.
 
