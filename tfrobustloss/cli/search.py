@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tfrobustloss._core import files
     from tfrobustloss._core.validation import ParameterError
     from tfrobustloss.cli import search_report
-    from tfrobustloss.search import journal as journals
+    from tfrobustloss.search import JournalInUse
     from tfrobustloss.search.taylor import record
     from tfrobustloss.search.tuner import roles
 
@@ -93,10 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         search = _prepare(arguments, journal)
-    except journals.InUse:
-        constraint = "a file that no other search has open"
-        hint = "Close the other search, or give this one a journal of its own."
-        raise ParameterError("search", "journal", journal, constraint, hint) from None
+    except JournalInUse as error:
+        parts = (error.name, error.value, error.constraint, error.hint)
+        raise ParameterError("search", *parts) from None
     if roles.role() == "worker":
         search.run()
         print("The search is over; the chief has what was found.")

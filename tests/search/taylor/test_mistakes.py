@@ -12,7 +12,7 @@ import pytest
 from tfrobustloss import data, losses, presets
 from tfrobustloss.experiments import task as _tasks
 from tfrobustloss.search import CMAES
-from tfrobustloss.search.taylor import _found
+from tfrobustloss.search.taylor.fitness import choose
 from tfrobustloss.search.taylor.search import Task, TaylorLossSearch, make_tasks
 from tfrobustloss.search.tuner import roles
 
@@ -125,7 +125,7 @@ def test_nothing_is_found_where_all_diverge():
 
     fitness = types.SimpleNamespace(score=score, learning_rates=[1e30])
     with pytest.raises(ValueError, match=r"diverged.*\[1e\+30\].*smaller `sigma0`"):
-        _found.choose(fitness, np.zeros(6), [], 0, [1, 2])
+        choose(fitness, np.zeros(6), [], 0, [1, 2])
 
 
 def test_cmaes_without_a_success(tmp_path):

@@ -15,7 +15,7 @@ from tfrobustloss.experiments import task as _tasks
 from tfrobustloss.experiments.trainer.trainer import Trainer
 from tfrobustloss.losses import canonical_taylor, families
 from tfrobustloss.losses.taylor_polynomial import find_bounds
-from tfrobustloss.search.taylor import history as _history
+from tfrobustloss.search.taylor import history
 from tfrobustloss.search.taylor.fitness import Fitness
 from tfrobustloss.search.taylor.parametrization import Form
 from tfrobustloss.search.taylor.search import Task, TaylorLossSearch, make_tasks
@@ -57,16 +57,16 @@ def whole(tmp_path_factory):
 
 
 def test_history(whole):
-    history = whole.history()
-    assert [one["generation"] for one in history] == [1, 2, 3]
-    assert json.loads(json.dumps(history)) == history
-    for one in history:
+    generations = whole.history()
+    assert [one["generation"] for one in generations] == [1, 2, 3]
+    assert json.loads(json.dumps(generations)) == generations
+    for one in generations:
         assert len(one["vectors"]) == len(one["values"]) == 4
         assert one["best"] == max(one["values"])
         assert one["median"] == pytest.approx(np.median(one["values"]))
         assert one["mean"] == pytest.approx(np.mean(one["values"]))
-    assert [one["best_so_far"] for one in history] == list(
-        np.maximum.accumulate([one["best"] for one in history])
+    assert [one["best_so_far"] for one in generations] == list(
+        np.maximum.accumulate([one["best"] for one in generations])
     )
 
 
@@ -230,12 +230,12 @@ def _told(generation, *values):
 
 def test_history_of_diverged_candidates():
     told = [*_told(0, math.nan, 0.5, math.nan, 0.3), *_told(1, *[math.nan] * 4)]
-    first, second = _history.generations(told, 2)
+    first, second = history.summaries(told, 2)
     assert first["diverged"] == 2
     assert (first["best"], first["mean"], first["median"]) == (0.5, 0.4, None)
     assert first["values"] == [None, 0.5, None, 0.3]
     assert (second["best"], second["mean"], second["best_so_far"]) == (None, None, 0.5)
-    assert _history.median([math.nan, 0.2, 0.4]) == 0.2
+    assert history.median([math.nan, 0.2, 0.4]) == 0.2
 
 
 # --- forms and starts

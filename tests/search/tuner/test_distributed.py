@@ -13,8 +13,7 @@ import keras_tuner
 import pytest
 
 from tfrobustloss.search import CMAES
-from tfrobustloss.search.tuner import roles as _roles
-from tfrobustloss.search.tuner import service
+from tfrobustloss.search.tuner import roles, service
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.search.tuner.test_distributed"])
@@ -150,8 +149,8 @@ def test_killed_stopped_and_restarted(start, tmp_path):
 
 
 def test_a_sign_of_life_keeps_a_long_trial(start, tmp_path):
-    roles = ("chief", "worker-a", "worker-b")
-    processes = [start(role, seconds=2.0, max_trials=2) for role in roles]
+    names = ("chief", "worker-a", "worker-b")
+    processes = [start(role, seconds=2.0, max_trials=2) for role in names]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
@@ -271,13 +270,13 @@ def test_roles(monkeypatch):
     for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"):
         monkeypatch.setenv(f"KERASTUNER_{name}", "")
         monkeypatch.delenv(f"KERASTUNER_{name}")
-    assert _roles.role() is None
+    assert roles.role() is None
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
-    assert _roles.role() == "chief"
+    assert roles.role() == "chief"
     assert os.environ["KERASTUNER_ORACLE_IP"] == "127.0.0.1"
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker-1")
-    assert _roles.role() == "worker"
+    assert roles.role() == "worker"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "10.0.0.5", "chief.example.org"])

@@ -126,12 +126,12 @@ def _best_epoch(
         for epoch, value in enumerate(values, length - len(values)):
             epochs[epoch][name] = value
     check_reported(epochs[-1] if epochs else {}, objective)
-    best = None
-    for epoch, metrics in enumerate(epochs):
-        if not objective.has_value(metrics):
-            continue
+    candidates = [i for i, metrics in enumerate(epochs) if objective.has_value(metrics)]
+    best = candidates[0]
+    for epoch in candidates:
+        metrics = epochs[epoch]
         value = metrics.setdefault(objective.name, objective.get_value(metrics))
-        if best is None or objective.better_than(value, epochs[best][objective.name]):
+        if objective.better_than(value, epochs[best][objective.name]):
             best = epoch
     return epochs[best], best
 
@@ -140,5 +140,6 @@ def _average(metrics: list[dict[str, float]]) -> dict[str, float]:
     """Means of the metrics of several trainings, over those that report each."""
     names = dict.fromkeys(name for one in metrics for name in one)
     return {
-        name: np.mean([one[name] for one in metrics if name in one]) for name in names
+        name: float(np.mean([one[name] for one in metrics if name in one]))
+        for name in names
     }
