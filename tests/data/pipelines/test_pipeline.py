@@ -1,4 +1,4 @@
-"""Pipelines: the labels are those of `noise.corrupt`, whatever happens on the way."""
+"""Pipelines: labels equal those of `noise.corrupt` under every setting."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Image sets to try noise on, and files of labels given by people."""
+"""Image classification datasets, and files of human labels."""
 
 from tfrobustloss.data.datasets.human_labels import load_human_labels
 from tfrobustloss.data.datasets.image_dataset import ImageDataset, ImageFiles

@@ -1,4 +1,4 @@
-"""Batches for `model.fit` whose wrong labels stay the same in every epoch."""
+"""`tf.data` pipelines for `model.fit` with label noise that epochs do not change."""
 
 import numpy as np
 
