@@ -75,7 +75,6 @@ def run(arguments):
     from tfrobustloss import plots
     from tfrobustloss._core import files
     from tfrobustloss.cli import _search_report
-    from tfrobustloss.search import JournalInUse
     from tfrobustloss.search.taylor import record
     from tfrobustloss.search.tuner import roles
 
@@ -88,10 +87,7 @@ def run(arguments):
             ("that of --start", _file(arguments.start)),
         ],
     )
-    try:
-        search = _prepare(arguments, journal)
-    except JournalInUse as error:
-        raise ValueError(str(error)) from None
+    search = _prepare(arguments, journal)
     if roles.role() == "worker":
         search.run()
         print("The search is over; the chief has what was found.")

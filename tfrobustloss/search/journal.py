@@ -21,7 +21,7 @@ _open_journals: "weakref.WeakSet[Journal]" = weakref.WeakSet()
 Path = str | os.PathLike[str]
 
 
-class JournalInUse(RuntimeError):
+class JournalInUse(ParameterError, RuntimeError):
     """Another search, here or in another process, has the journal open."""
 
 
@@ -184,8 +184,7 @@ def _lock(descriptor: int, path: str, owner: str) -> None:
     except BlockingIOError:
         hint = "Close the other search, or give this one a journal of its own."
         constraint = "a file that no other search has open"
-        error = ParameterError(owner, "journal", path, constraint, hint)
-        raise JournalInUse(str(error)) from None
+        raise JournalInUse(owner, "journal", path, constraint, hint) from None
     except OSError as problem:
         warnings.warn(
             f"{path}: cannot be locked here ({problem.strerror}); make sure that only "
