@@ -76,9 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from tfrobustloss import plots
     from tfrobustloss._core import files
-    from tfrobustloss._core.validation import ParameterError
     from tfrobustloss.cli import search_report
-    from tfrobustloss.search import JournalInUse
     from tfrobustloss.search.taylor import record
     from tfrobustloss.search.tuner import roles
 
@@ -91,11 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             ("that of --start", _file(arguments.start)),
         ],
     )
-    try:
-        search = _prepare(arguments, journal)
-    except JournalInUse as error:
-        parts = (error.name, error.value, error.constraint, error.hint)
-        raise ParameterError("search", *parts) from None
+    search = _prepare(arguments, journal)
     if roles.role() == "worker":
         search.run()
         print("The search is over; the chief has what was found.")

@@ -48,8 +48,8 @@ class Record(Candidate[X]):
 class Codec(Generic[X]):
     """How candidates are written to a journal and compared after a replay.
 
-    This one is for plain JSON values, such as texts, which come back equal or not at
-    all. A subclass writes other kinds.
+    This class is for plain JSON values, for example texts, which are equal or not. A
+    subclass writes other kinds.
     """
 
     def encode(self, x: X) -> Any:
@@ -290,7 +290,7 @@ class AskTell(Generic[X]):
 
         Raises:
             TypeError: `value` is not a number.
-            ValueError: There was no such candidate.
+            ValueError: The search has no candidate of this id.
         """
         value = _number(self._owner, value)
         generation = self._current()

@@ -8,7 +8,7 @@ import weakref
 import zlib
 from typing import Any
 
-from tfrobustloss._core.validation import Described, ParameterError
+from tfrobustloss._core.validation import ParameterError
 
 try:
     import fcntl
@@ -21,7 +21,7 @@ _open_journals: "weakref.WeakSet[Journal]" = weakref.WeakSet()
 Path = str | os.PathLike[str]
 
 
-class JournalInUse(Described, RuntimeError):
+class JournalInUse(ParameterError, RuntimeError):
     """Another search, here or in another process, has the journal open."""
 
 

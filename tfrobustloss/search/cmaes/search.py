@@ -140,7 +140,7 @@ class CmaSearch(AskTell[np.ndarray]):
         """The search of a journal, as it was after its last value.
 
         Args:
-            journal: Path of the journal, which the search goes on writing.
+            journal: Path of the journal, to which the search adds further values.
 
         Returns:
             The search. Candidates without a value are handed out again.

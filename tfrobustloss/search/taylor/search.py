@@ -59,7 +59,7 @@ class TaylorLossSearch:
             turn.
         learning_rates: Sequence of floats > 0 that each candidate is trained with.
         epochs: Int >= 1. Long enough for cross-entropy to memorise the wrong labels:
-            otherwise cross-entropy is what is found.
+            otherwise the search finds cross-entropy.
         batch_size: Int >= 1.
         momentum: Float in [0, 1).
         eta: None to let the scale of the loss be searched too, or the range to which

@@ -221,8 +221,8 @@ class CMAESOracle(SharedOracle):
         if self._failures and self._failures % limit == 0:
             raise RuntimeError(
                 f"CMAES: {self._failures} trials in a row have failed, the last with: "
-                f"{trial.message or 'no message'}\nThe same command goes on; "
-                "`max_consecutive_failed_trials` says how many are too many."
+                f"{trial.message or 'no message'}\nThe same command continues the "
+                "search; `max_consecutive_failed_trials` is the limit."
             )
 
     @property

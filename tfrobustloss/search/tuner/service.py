@@ -303,7 +303,7 @@ class _PatientStub:
                         raise ConnectionError(
                             f"CMAES: no chief at {_address()} for "
                             f"{PATIENCE_SECONDS:g} s. If its search was over, nothing "
-                            "is lost; if it was killed, start it again: it goes on."
+                            "is lost; if it was killed, start it again: it continues."
                         ) from None
                 time.sleep(pause)
                 pause = min(2 * pause, 2.0)

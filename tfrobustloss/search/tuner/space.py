@@ -170,7 +170,7 @@ class Space:
             raise ValueError(_refusal(parameter, "searches numbers only"))
         elif any(c.name not in fixed for c in conditions):
             parents = sorted({c.name for c in conditions if c.name not in fixed})
-            reason = f"cannot search what is there only for some values of {parents}"
+            reason = f"cannot search what exists only for some values of {parents}"
             raise ValueError(_refusal(parameter, reason, parents))
         elif parameter.min_value == parameter.max_value:
             self._held.append((parameter, parameter.min_value))
