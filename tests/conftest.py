@@ -5,6 +5,9 @@ import signal
 import socket
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# XLA's own passes as ever, but no optimisation by LLVM after them, which takes half of
+# the time of compiling and, without fast math, changes no result
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402

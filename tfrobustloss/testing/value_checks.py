@@ -241,27 +241,21 @@ def check_dtypes(loss, traits):
 
 
 def _check_half_edges(loss, traits):
-    """Value and gradient of both half types at the edges, in one program."""
-    at = extremes(traits)
-    # one label format: the dtype is that of predictions, labels are never in it
+    """Value and gradient in both half types are finite at the edges."""
+    # one label format: labels are never in the dtype of the predictions
     one_format = dataclasses.replace(traits, label_formats=traits.label_formats[:1])
-    variants = {
-        dtype: Variants(with_options(loss, dtype=dtype), one_format)
-        for dtype in ("float16", "bfloat16")
-    }
-    arguments = [each.arguments(*at, dtype) for dtype, each in variants.items()]
-
-    def both(*arguments):
-        pairs = zip(variants.values(), arguments, strict=True)
-        return [each.values_and_gradients(*given) for each, given in pairs]
-
-    for how, run in (("eager", both), ("compiled", backend.compiled(both))):
-        results = zip(variants.items(), run(*arguments), strict=True)
-        for (dtype, each), (values, gradients) in results:
-            for i, name in enumerate(each.names()):
-                where = f"{how}, dtype {dtype}, {name}"
-                expect_finite(f"value at the edges, {where}", values[i])
-                expect_finite(f"gradient at the edges, {where}", gradients[i])
+    for dtype in ("float16", "bfloat16"):
+        variants = Variants(with_options(loss, dtype=dtype), one_format)
+        arguments = variants.arguments(*extremes(traits), dtype)
+        run = variants.values_and_gradients
+        results = {"eager": run(*arguments)}
+        if dtype == "float16":  # the smaller range; gradients are clipped to it
+            results["compiled"] = backend.compiled(run)(*arguments)
+        for how, (values, gradients) in results.items():
+            for i, name in enumerate(variants.names()):
+                where = f"at the edges, {how}, dtype {dtype}, {name}"
+                expect_finite(f"value {where}", values[i])
+                expect_finite(f"gradient {where}", gradients[i])
 
 
 def _check_many_ids(loss, traits):
