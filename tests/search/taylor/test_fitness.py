@@ -3,10 +3,10 @@
 import math
 import types
 
-import keras
 import numpy as np
 import pytest
 
+from tests.search.networks import linear, squared
 from tfrobustloss import losses
 from tfrobustloss.experiments import learning_rates
 from tfrobustloss.experiments import task as _tasks
@@ -16,24 +16,11 @@ from tfrobustloss.search import Task, make_tasks
 from tfrobustloss.search.taylor.fitness import Fitness, choose
 from tfrobustloss.search.taylor.parametrization import Form
 
-
-def _linear(shape, classes, seed):
-    """A network that is compiled in no time."""
-    start = keras.initializers.GlorotUniform(seed)
-    last = keras.layers.Dense(classes, kernel_initializer=start)
-    return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), last])
-
-
-def _squared(shape, classes, seed):
-    inputs = keras.Input(shape)
-    return keras.Model(inputs, _linear(shape, classes, seed + 1)(inputs**2))
-
-
-SMALL = Task("digits", _linear, train_size=200, validation_size=100)
+SMALL = Task("digits", linear, train_size=200, validation_size=100)
 
 
 def test_fitness_is_the_mean_of_plain_trainings():
-    networks = [_linear, _squared]
+    networks = [linear, squared]
     tasks = make_tasks(["digits"], networks, train_size=150, validation_size=80)
     prepared = _tasks.prepare_all(tasks)
     form, rates, seeds = Form("canonical", 10), [0.1, 0.3], [7, 8]

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.search.networks import linear
 from tfrobustloss import architectures, presets
 from tfrobustloss.experiments import task as _tasks
 from tfrobustloss.losses import canonical_taylor
@@ -13,7 +14,7 @@ from tfrobustloss.losses.taylor_polynomial import find_bounds
 from tfrobustloss.search import Task, TaylorLossSearch
 from tfrobustloss.search.taylor.parametrization import Form
 
-SMALL = Task("digits", train_size=200, validation_size=100)
+SMALL = Task("digits", linear, train_size=200, validation_size=100)
 QUICK = dict(generations=3, population_size=4, epochs=2, seeds_per_candidate=2)
 
 

@@ -8,12 +8,13 @@ import time
 
 import pytest
 
+from tests.search.networks import linear
 from tfrobustloss.search import Task, TaylorLossSearch
 from tfrobustloss.search.tuner import roles, service
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.search.tuner.test_taylor_oracle"])
-SMALL = Task("digits", train_size=200, validation_size=100)
+SMALL = Task("digits", linear, train_size=200, validation_size=100)
 QUICK = dict(generations=2, population_size=4, epochs=2, seeds_per_candidate=1)
 
 
