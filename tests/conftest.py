@@ -36,6 +36,13 @@ def pytest_configure(config):
         tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Names that are the same in every process, which pytest-xdist compares."""
+    if " at 0x" in repr(val):
+        return getattr(val, "__name__", type(val).__name__)
+    return None
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     keras.utils.set_random_seed(0)
