@@ -430,7 +430,24 @@ BAD = [
     (vector_model, {"version": "1", **SOFT}, TypeError, "`version`.*version='1'"),
     (vector_model, {**IMAGES, **SOFT}, ValueError, r"`image_bytes`.*shapes \[\(2,\)\]"),
     (vector_model, {"preprocessing": abs, **SOFT}, ValueError, "`prepro.*image"),
-    (lambda: image_model("softmax"), {"preprocessing": 2, **IMAGES}, TypeError, "`pre"),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": 2, **IMAGES},
+        TypeError,
+        "`preprocessing`.*=2.*Rescaling",
+    ),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": keras.layers.Rescaling(0.0), **IMAGES},
+        ValueError,
+        "`preprocessing`.*depend on the image.* It gives 0, .* for every image",
+    ),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": lambda x: x * np.nan, **IMAGES},
+        ValueError,
+        "`preprocessing`.*finite.* It gives NaN",
+    ),
     (
         lambda: image_model("softmax"),
         {"preprocessing": lambda x: x[:, :4], **IMAGES},

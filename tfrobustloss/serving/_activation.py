@@ -1,4 +1,4 @@
-"""The function from a model's outputs to probabilities: given, or read off its loss."""
+"""Output activation of an exported model: given, or read from its compiled loss."""
 
 import inspect
 import warnings
@@ -199,7 +199,7 @@ def _refuse_softmax_of_one(owner, model, function):
 
 
 def refusal(owner, values):
-    """The error for outputs that are no probabilities, None for those that are.
+    """The error for outputs outside [0, 1]; None if there is none.
 
     Args:
         owner: Name of the function that asks.

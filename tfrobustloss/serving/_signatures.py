@@ -1,4 +1,4 @@
-"""The functions that a server calls: from tensors, and from encoded images."""
+"""Serving signatures: from tensors, and from encoded images."""
 
 import dataclasses
 from collections.abc import Callable
@@ -110,6 +110,30 @@ def from_images(owner, model, head, preprocessing):
         return head(model(tf.cast(images, dtype), training=False))
 
     return Signature(serve, [tf.TensorSpec((None,), tf.string, "image_bytes")])
+
+
+def check_preprocessing(owner, preprocessing, shape):
+    """Raises if a function of images gives no numbers, or the same for every image.
+
+    Args:
+        owner: Name of the function that asks, for errors.
+        preprocessing: Function of a float32 batch of images in [0, 255].
+        shape: Shape of an image.
+    """
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (2, *shape)).astype("float32")
+    prepared = keras.ops.convert_to_numpy(preprocessing(tf.constant(images)))
+    first, second = prepared.astype("float32")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        hint = "It gives NaN or infinity for random images."
+    elif (first == second).all():
+        hint = f"It gives {first.flat[0]:g}, ... for every image."
+    else:
+        return
+    constraint = "a function that gives finite numbers that depend on the image"
+    raise ParameterError(owner, "preprocessing", preprocessing, constraint, hint)
 
 
 def probabilities(activation):

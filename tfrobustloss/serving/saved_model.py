@@ -1,4 +1,4 @@
-"""`export`: a trained model as a version for TF Serving."""
+"""`export`: writes a trained model as a SavedModel for TF Serving."""
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def export(
     activation=None,
     temperature=None,
 ):
-    """Writes a trained model as a SavedModel that TF Serving takes as it is.
+    """Writes a trained model as a SavedModel for TF Serving.
 
     The folder needs neither this package nor Keras to be loaded: it holds plain
     TensorFlow operations. Layers that act in training only, such as dropout, are gone.
@@ -79,7 +79,8 @@ def export(
 
     Raises:
         TypeError: A value is of the wrong kind.
-        ValueError: The model cannot be exported so, the version exists or `path` cannot
+        ValueError: The model cannot be exported, `preprocessing` gives no finite
+            numbers or the same for every image, the version exists, or `path` cannot
             be written. Nothing is left behind then.
 
     Example:
@@ -102,8 +103,11 @@ def export(
         raise ParameterError(_OWNER, "preprocessing", preprocessing, "None", hint)
     if preprocessing is not None and not callable(preprocessing):
         constraint = "a function, a layer or None"
-        raise ParameterTypeError(_OWNER, "preprocessing", preprocessing, constraint)
-    function, told = _activation.find(_OWNER, model, activation, temperature, loss)
+        hint = "To multiply images by a number: keras.layers.Rescaling(1 / 255)."
+        raise ParameterTypeError(
+            _OWNER, "preprocessing", preprocessing, constraint, hint
+        )
+    function, text = _activation.find(_OWNER, model, activation, temperature, loss)
     head = _signatures.head(function, names, top_k)
     signatures = {_signatures.TENSORS: _signatures.from_tensors(model, head)}
     if image_bytes:
@@ -111,8 +115,11 @@ def export(
         signatures[_signatures.IMAGES] = images
     requests = _requests(model, signatures, warmup)
     archive, functions = trace(_OWNER, model, signatures)
-    if told == "linear":
+    if text == "linear":
         check_probabilities(_OWNER, model, activation, signatures, functions)
+    if preprocessing is not None:
+        shape = model.inputs[0].shape[1:]
+        _signatures.check_preprocessing(_OWNER, preprocessing, shape)
     _answer(functions, requests)
 
     def write(target):
@@ -246,13 +253,13 @@ def _layers(model):
 
 
 def check_probabilities(owner, model, activation, signatures, functions):
-    """Raises if random inputs give outputs that are no probabilities.
+    """Raises if random inputs give outputs outside [0, 1].
 
     Args:
         owner: Name of the function that asks, for errors.
         model: The model.
-        activation: What the user said. Outputs that are to stay as they are may be
-            anything, but for a single one, which is to become two probabilities.
+        activation: The user's choice, or None. With "linear", several outputs may be
+            any numbers; a single one becomes two probabilities and must be one.
         signatures: Dict of names to `Signature`s.
         functions: Dict of names to their compiled functions.
     """

@@ -1,4 +1,4 @@
-"""`export_tflite`: a trained model as one file for phones and small devices."""
+"""`export_tflite`: writes a trained model as a TensorFlow Lite file."""
 
 import os
 import tempfile
@@ -34,7 +34,7 @@ def export_tflite(model, path, *, activation=None, temperature=None, allow_flex=
 
     Raises:
         TypeError: A value is of the wrong kind.
-        ValueError: The model cannot be exported so, it needs the Flex delegate, or
+        ValueError: The model cannot be exported, it needs the Flex delegate, or
             `path` cannot be written.
 
     Example:
@@ -55,11 +55,11 @@ def export_tflite(model, path, *, activation=None, temperature=None, allow_flex=
     files.check_writable(_OWNER, "path", path)
     check_flag(_OWNER, "allow_flex", allow_flex)
     model, loss = saved_model.network(_OWNER, model)
-    function, told = _activation.find(_OWNER, model, activation, temperature, loss)
+    function, text = _activation.find(_OWNER, model, activation, temperature, loss)
     head = _signatures.probabilities(function)
     signatures = {_signatures.TENSORS: _signatures.from_tensors(model, head)}
     archive, functions = saved_model.trace(_OWNER, model, signatures)
-    if told == "linear":
+    if text == "linear":
         saved_model.check_probabilities(
             _OWNER, model, activation, signatures, functions
         )

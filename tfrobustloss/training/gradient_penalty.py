@@ -1,4 +1,4 @@
-"""The gradient penalty that keeps a critic's slope near 1 (Gulrajani et al., 2017)."""
+"""Gradient penalty for Wasserstein critics (Gulrajani et al., NeurIPS 2017)."""
 
 import keras
 from keras import ops
@@ -25,7 +25,7 @@ _ONE_INPUT = (
 
 
 def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None):
-    """How far a critic's slope is from 1 between real and generated examples.
+    """Penalty on the gradient norm of a critic between real and generated examples.
 
         penalty = weight * mean((norm - 1)²),    or max(0, norm - 1)² one-sided
         norm = length of the gradient of critic(x) in x

@@ -1,4 +1,4 @@
-"""Callbacks that move a loss' hyper-parameter from epoch to epoch."""
+"""Callbacks that schedule a loss's hyperparameter over epochs."""
 
 import keras
 
@@ -83,7 +83,7 @@ class ShiftToBoundary(keras.callbacks.Callback):
         return deep_copy(self, memo)
 
     def on_train_begin(self, logs=None):
-        """Looks for the variable in the losses of the model.
+        """Checks that a loss of the model has the variable.
 
         Raises:
             ValueError: No loss has it.
