@@ -1,6 +1,7 @@
 """Options of `Trainer`, their ranges, and the score that it returns."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from tfrobustloss._core.validation import (
@@ -65,7 +66,7 @@ class Halving:
             raise ParameterError("Halving", "rungs", self.rungs, "increasing")
 
 
-def check_options(owner: str, options: dict[str, Any]) -> None:
+def check_options(owner: str, options: Mapping[str, Any]) -> None:
     """Raises if an option of `Trainer` does not exist or has a bad value.
 
     Args:
