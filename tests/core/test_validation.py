@@ -162,7 +162,7 @@ def test_an_error_has_its_parts(kind, base):
     error = kind("Owner", "n", 2, Range(low=3, integer=True), "Add one.")
     assert isinstance(error, base)
     assert (error.owner, error.name, error.value) == ("Owner", "n", 2)
-    assert (error.constraint, error.hint) == ("an integer in [3, inf)", "Add one.")
+    assert (str(error.constraint), error.hint) == ("an integer in [3, inf)", "Add one.")
     text = "Owner: `n` must be an integer in [3, inf). Received: n=2. Add one."
     assert str(error) == text
     copy = pickle.loads(pickle.dumps(error))  # as from a worker process

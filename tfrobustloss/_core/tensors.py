@@ -1,7 +1,8 @@
-"""Concrete values of variables and tensors, and custom gradients."""
+"""Concrete values of variables and tensors, their copies, and custom gradients."""
 
 import contextlib
 import contextvars
+import copy
 
 import keras
 import numpy as np
@@ -52,6 +53,31 @@ def current_value(parameter):
     if isinstance(parameter, np.ndarray | np.generic):
         return parameter.tolist()
     return parameter
+
+
+def shallow_copy(value):
+    """A copy of an object with the same attributes, variables included."""
+    copied = object.__new__(type(value))
+    vars(copied).update(vars(value))
+    return copied
+
+
+def deep_copy(value, memo):
+    """A deep copy of an object whose variables are those of the original.
+
+    A variable belongs to whoever made it: a loss and a callback have to share it, and
+    tuners copy callbacks for each trial.
+
+    Args:
+        value: Object with a `__dict__`; its `__deepcopy__` calls this.
+        memo: Dict of `copy.deepcopy`.
+    """
+    copied = object.__new__(type(value))
+    memo[id(value)] = copied
+    for name, part in vars(value).items():
+        shared = is_variable(part) and not isinstance(part, keras.losses.Loss)
+        vars(copied)[name] = part if shared else copy.deepcopy(part, memo)
+    return copied
 
 
 def with_closed_gradient(function, logits, *constants):

@@ -95,7 +95,7 @@ def check_flag(owner, name, value):
         raise ParameterTypeError(owner, name, value, "True or False", hint)
 
 
-class _Described:
+class Described(Exception):
     """The parts of a parameter error, and their wording."""
 
     # Keras and AutoGraph add their context to an error by building it again from its
@@ -114,7 +114,7 @@ class _Described:
         return type(self), parts
 
 
-class ParameterError(_Described, ValueError):
+class ParameterError(Described, ValueError):
     """A parameter whose value is not allowed.
 
     Args:
@@ -133,5 +133,5 @@ class ParameterError(_Described, ValueError):
     """
 
 
-class ParameterTypeError(_Described, TypeError):
+class ParameterTypeError(Described, TypeError):
     """A parameter of the wrong kind; arguments and attributes of `ParameterError`."""

@@ -11,8 +11,10 @@ from tfrobustloss._core.functions import any_symbolic, symbolic_call
 from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.tensors import (
     current_value,
+    deep_copy,
     hidden_values,
     is_variable,
+    shallow_copy,
     visible,
 )
 from tfrobustloss._core.validation import Range, check, check_flag
@@ -54,7 +56,8 @@ class FunctionLoss(keras.losses.Loss):
             `"mean_with_sample_weight"` or None.
         name: Name of the loss; the function's by default.
         dtype: Type of the result; Keras' `floatx()` by default.
-        **parameters: The function's arguments after `y_true, y_pred`.
+        **named: The function's arguments after `y_true, y_pred`; they may come as a
+            dict, the first argument, as well.
 
     Raises:
         TypeError: A parameter is of the wrong kind, or the loss has no such argument.
@@ -69,14 +72,15 @@ class FunctionLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        *,
+        parameters=None,
+        /,
         ignore_class=None,
         reduction="sum_over_batch_size",
         name=None,
         dtype=None,
-        **parameters,
+        **named,
     ):
-        owner = type(self).__name__
+        owner, parameters = type(self).__name__, {**(parameters or {}), **named}
         _check_arguments(self, parameters)
         check(owner, {"ignore_class": _IGNORE}, ignore_class=ignore_class)
         check(owner, self.limits, **parameters)
@@ -99,7 +103,7 @@ class FunctionLoss(keras.losses.Loss):
         return None
 
     def activation(self, logits):
-        """The probabilities that this loss sees in logits, `(..., classes)`."""
+        """Class probabilities that this loss computes from logits, `(..., classes)`."""
         return ops.softmax(logits, axis=-1)
 
     def call(self, y_true, y_pred):
@@ -138,6 +142,14 @@ class FunctionLoss(keras.losses.Loss):
             mask = kept if mask is None else ops.logical_and(mask, kept)
         return self._reduce(losses, mask, sample_weight)
 
+    def __copy__(self):
+        """A copy with the same variables; Keras' own would hold numbers."""
+        return shallow_copy(self)
+
+    def __deepcopy__(self, memo):
+        """A copy that shares nothing but variables."""
+        return deep_copy(self, memo)
+
     def get_config(self):
         """Everything that builds this loss again, as plain JSON values."""
         config = super().get_config()
@@ -175,24 +187,35 @@ class TaskLoss(FunctionLoss):
     dtype. Targets are numbers of whatever shape the function takes: a value or a row
     of values per box, a map per image.
 
+    A subclass whose `y_pred` are logits of classes defines `activation(logits)`, the
+    probabilities that it computes from them: `serving.export` puts it into the model.
+    By default it is None: the predictions are no class probabilities.
+
     Args:
         reduction: As in `FunctionLoss`.
         name: Name of the loss; the function's by default.
         dtype: Type of the result; Keras' `floatx()` by default.
-        **parameters: The function's arguments after `y_true, y_pred`.
+        **named: As in `FunctionLoss`.
 
     Raises:
         TypeError: A parameter is of the wrong kind, or the loss has no such argument.
         ValueError: A parameter is outside its limits.
     """
 
+    activation = None
     shared_arguments = ("reduction", "name", "dtype")
 
     def __init__(
-        self, *, reduction="sum_over_batch_size", name=None, dtype=None, **parameters
+        self,
+        parameters=None,
+        /,
+        reduction="sum_over_batch_size",
+        name=None,
+        dtype=None,
+        **named,
     ):
-        _check_arguments(self, parameters)  # an `ignore_class` among them
-        super().__init__(reduction=reduction, name=name, dtype=dtype, **parameters)
+        _check_arguments(self, named)  # an `ignore_class` among them
+        super().__init__(parameters, None, reduction, name, dtype, **named)
 
     def call(self, y_true, y_pred):
         """Loss per example, as the function gives it, in float32 or float64."""

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.labels import MASS_TOLERANCE
 from tfrobustloss._core.shapes import agree, check_rank
 from tfrobustloss._core.tensors import visible
 from tfrobustloss.losses.rows import row_max
@@ -14,7 +15,6 @@ SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon; keeps 1/p finite in float32
 _LOWEST_LOG = -1e30  # differences and sums of logits stay finite in float32
 _NO_CLASS = -(2**31)  # an id that is neither a class nor ignored
 _NO_NUMBERS = "SUOMm"  # numpy's kinds: texts, objects, dates
-_SLACK = 0.02  # what rounding to bfloat16 leaves of a sum of 1
 _NARROW = ("bool", "uint8", "int8", "uint16", "int16", "int32")  # all fit into int32
 
 
@@ -277,7 +277,7 @@ class Labels:
         Ids of no class and rows whose mass is not 1 are no label.
         """
         if self.ids is None:
-            return None if self._seen else ops.abs(self.total() - 1) <= _SLACK
+            return None if self._seen else ops.abs(self.total() - 1) <= MASS_TOLERANCE
         return ops.logical_and(self.ids >= 0, self.ids < self.num_classes)
 
     def equal(self, class_id):
@@ -339,7 +339,7 @@ def _check_visible_rows(rows, zeros_allowed):
     with np.errstate(invalid="ignore"):  # infinities of both signs
         total = rows.sum(axis=-1)
     infinite = ~np.isfinite(rows)
-    bad = (rows < 0).any(axis=-1) | ~(np.abs(total - 1) <= _SLACK)
+    bad = (rows < 0).any(axis=-1) | ~(np.abs(total - 1) <= MASS_TOLERANCE)
     if zeros_allowed:
         bad &= rows.any(axis=-1)
     if infinite.any():

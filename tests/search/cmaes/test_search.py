@@ -164,10 +164,10 @@ def test_the_optimum_is_reached(function, initial, sigma0, budget):
 
 @pytest.mark.parametrize("kind", ["ipop", "bipop"])
 def test_restarts_find_rastrigins_optimum(kind):
-    # IPOP takes 48,000 to 109,000 evaluations with seeds 0 to 3, cma 4.4.0 and 4.5.0
-    options = {"ftarget": 1e-8, "maxfevals": 120_000}
-    arguments = {"population_size": 120, "restarts": kind, "options": options}
-    search = CmaSearch([3.0] * 12, 2.0, seed=2, **arguments)
+    # 5,480 to 31,757 evaluations with seeds 0 to 3, 6,300 with this one; cma 4.5.0
+    options = {"ftarget": 1e-8, "maxfevals": 40_000}
+    arguments = {"population_size": 20, "restarts": kind, "options": options}
+    search = CmaSearch([3.0] * 5, 2.0, seed=1, **arguments)
     drive(search, rastrigin)
     assert set(search.finished) == {"ftarget"}
     assert search.history()[-1].run > 0
@@ -510,7 +510,8 @@ def test_seeds_differ_and_zero_is_one_of_them():
 def test_the_public_names():
     assert search_package.__all__ == dir(search_package)
     for name in search_package.__all__:
-        assert getattr(search_package, name).__name__ == name
+        found = getattr(search_package, name).__name__
+        assert found.rpartition(".")[2] == name
     with pytest.raises(AttributeError, match="NoSuchThing"):
         search_package.NoSuchThing  # noqa: B018
 

@@ -1,4 +1,4 @@
-"""A recipe inside the training step of a model, compiled with it."""
+"""Augmentation inside the compiled training step of a model."""
 
 import inspect
 
@@ -119,9 +119,17 @@ class AugmentedModel(keras.Model):
 
     def call(self, images, training=False):
         """The output of `model`."""
-        # told outright: in JAX's stateless calls layers do not hear of it from Keras
+        # passed explicitly: in JAX's stateless calls Keras does not pass it to layers
         images = self.augmentation(images, training=training)
         return self.model(images, **dict.fromkeys(self._asked, training))
+
+    def exported_model(self):
+        """The model inside, which `serving.export` writes in place of this one.
+
+        Every model of this package that only adds to the training of another one has
+        this method.
+        """
+        return self.model
 
     def export(self, *args, **options):
         """Exports the model inside, which knows of no augmentation."""

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfrobustloss._core._label_rows import label_rows
+from tfrobustloss._core.labels import label_rows
 from tfrobustloss._core.validation import ParameterTypeError, Range, check, check_flag
 
 _LIMITS = {

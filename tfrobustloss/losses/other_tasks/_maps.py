@@ -15,6 +15,10 @@ LARGEST = 1e30  # sums of it stay finite in float32
 class MapLoss(TaskLoss):
     """A `TaskLoss` with one value an image, which a mask of its pixels does not fit."""
 
+    def activation(self, logits):
+        """Softmax over the channels, or the sigmoid of a single channel."""
+        return probabilities(logits, from_logits=True)
+
     def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         if mask is not None and len(mask.shape) > 1:

@@ -110,6 +110,10 @@ class SigmoidFocal(TaskLoss):
             **options,
         )
 
+    def activation(self, logits):
+        """Sigmoid: each class has a probability of its own."""
+        return ops.sigmoid(logits)
+
 
 @keras_function
 def iou_balanced_classification(
@@ -208,6 +212,10 @@ class IoUBalancedClassification(TaskLoss):
             per_positive=per_positive,
             **options,
         )
+
+    def activation(self, logits):
+        """Sigmoid of the class logits alone, without the four numbers of the box."""
+        return ops.sigmoid(logits)
 
 
 @keras_function

@@ -14,6 +14,7 @@ import functools
 import keras
 from keras import ops
 
+from tfrobustloss._core import models
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import (
     ParameterError,
@@ -290,6 +291,16 @@ class RegionBoundary(MapLoss):
         )
         self.region = region
         self._activates = from_logits and on_logits is None
+
+    @property
+    def activation(self):
+        """The region loss' activation; None where that loss does not define one."""
+        if takes_logits(self.region) is None:  # it is given probabilities
+            return super().activation
+        name = models.keras_activation(self.region)
+        if name is not None:
+            return getattr(ops, name)
+        return getattr(self.region, "activation", None)
 
     def get_config(self):
         """Everything that builds this loss again, the region loss as its config."""
