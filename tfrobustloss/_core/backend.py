@@ -7,8 +7,13 @@ import keras
 from keras import ops
 
 # Keras has no public names for the mask that layers attach to their outputs, nor for
-# the shape and type of a function's result.
-from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mask
+# the shape and type of a function's result, and whether it is computing them.
+from keras.src.backend import (
+    compute_output_spec,
+    get_keras_mask,
+    in_symbolic_scope,
+    set_keras_mask,
+)
 
 __all__ = [
     "compiled",
@@ -17,6 +22,7 @@ __all__ = [
     "double_precision",
     "get_keras_mask",
     "graphs_built",
+    "in_symbolic_scope",
     "set_keras_mask",
     "slope",
     "value_and_gradient",

@@ -7,7 +7,7 @@ import keras
 
 from tfrobustloss._core.backend import compute_output_spec
 from tfrobustloss._core.shapes import check_rank
-from tfrobustloss._core.tensors import current_value, hidden_values, is_variable
+from tfrobustloss._core.tensors import current_value, is_variable
 
 _WITH_AXES = ("y_true", "y_pred", "sample_weight", "logits")  # whose axes have meanings
 
@@ -84,8 +84,7 @@ class SymbolicCall(keras.Operation):
 
     def compute_output_spec(self, *tensors):
         """Shape and type of the function's value."""
-        with hidden_values():
-            return compute_output_spec(self.call, *tensors)
+        return compute_output_spec(self.call, *tensors)
 
     def get_config(self):
         """The call as plain JSON values; a variable by its current value."""

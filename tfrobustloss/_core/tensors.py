@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core.backend import with_closed_tangent
+from tfrobustloss._core.backend import in_symbolic_scope, with_closed_tangent
 
 _HIDDEN = contextvars.ContextVar("hidden", default=False)
 
@@ -28,7 +28,7 @@ def _to_numpy(values):
 
 @contextlib.contextmanager
 def hidden_values():
-    """A context in which no value is `visible`, for values that are placeholders."""
+    """A context in which no value is `visible`, as in a compiled program."""
     before = _HIDDEN.set(True)
     try:
         yield
@@ -37,8 +37,11 @@ def hidden_values():
 
 
 def visible(values):
-    """Concrete values as a NumPy array, or None while tracing."""
-    if _HIDDEN.get():
+    """Concrete values as a NumPy array, or None while tracing.
+
+    While Keras infers shapes, PyTorch's tensors hold made-up values: None as well.
+    """
+    if _HIDDEN.get() or in_symbolic_scope():
         return None
     try:
         return _to_numpy(values)
