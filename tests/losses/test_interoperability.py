@@ -57,7 +57,7 @@ def _heads(by_head, policy="float32"):
 
 def _alone(by_head, model, inputs, labels):
     """The value of each loss called by itself on the predictions of its head."""
-    predicted = model.predict(inputs, verbose=0)
+    predicted = model(inputs)
     return {
         f"{name}_loss": float(loss(labels, predicted[name]))
         for name, loss in by_head.items()
