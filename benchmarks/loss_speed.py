@@ -10,6 +10,7 @@ within a round. On JAX (`KERAS_BACKEND=jax`) everything is compiled.
 """
 
 import argparse
+import inspect
 import statistics
 import sys
 import time
@@ -74,74 +75,22 @@ GENERAL = [0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1]
 def programs(num_classes):
     """The losses to time: name -> (loss, kind of labels)."""
     matrix = noise.symmetric(num_classes, 0.4)
-    own = {
-        "CrossEntropy": losses.CrossEntropy(from_logits=True),
-        "CrossEntropy smoothed": losses.CrossEntropy(0.1, from_logits=True),
-        "MeanAbsoluteError": losses.MeanAbsoluteError(from_logits=True),
-        "GeneralizedCrossEntropy": losses.GeneralizedCrossEntropy(from_logits=True),
-        "SymmetricCrossEntropy": losses.SymmetricCrossEntropy(from_logits=True),
-        "SoftBootstrap": losses.SoftBootstrap(from_logits=True),
-        "HardBootstrap": losses.HardBootstrap(from_logits=True),
-        "ForwardCorrection": losses.ForwardCorrection(matrix, from_logits=True),
-        "BackwardCorrection": losses.BackwardCorrection(matrix, from_logits=True),
-        "Focal": losses.Focal(from_logits=True),
-        "Adma": losses.Adma(from_logits=True),
-        "BiTemperedLogistic": losses.BiTemperedLogistic(from_logits=True),
-        "BiTemperedLogistic .5 4": losses.BiTemperedLogistic(
-            0.5, 4.0, from_logits=True
-        ),
-        "BiTemperedLogistic .7 1.3": losses.BiTemperedLogistic(
-            0.7, 1.3, from_logits=True
-        ),
-        "ReverseCrossEntropy": losses.ReverseCrossEntropy(from_logits=True),
-        "NormalizedCrossEntropy": losses.NormalizedCrossEntropy(from_logits=True),
-        "NormalizedFocal": losses.NormalizedFocal(from_logits=True),
-        "NormalizedGeneralizedCrossEntropy": (
-            losses.NormalizedGeneralizedCrossEntropy(from_logits=True)
-        ),
-        "ActivePassive": losses.ActivePassive(from_logits=True),
-        "AsymmetricGeneralizedCrossEntropy": (
-            losses.AsymmetricGeneralizedCrossEntropy(from_logits=True)
-        ),
-        "AsymmetricUnhinged": losses.AsymmetricUnhinged(from_logits=True),
-        "AsymmetricExponential": losses.AsymmetricExponential(from_logits=True),
-        "AsymmetricMeanSquaredError": losses.AsymmetricMeanSquaredError(
-            from_logits=True
-        ),
-        "JointAsymmetric": losses.JointAsymmetric(from_logits=True),
-        "ActiveNegativeCrossEntropy": losses.ActiveNegativeCrossEntropy(
-            from_logits=True
-        ),
-        "ActiveNegativeFocal": losses.ActiveNegativeFocal(from_logits=True),
-        "PartiallyHuberizedCrossEntropy": (
-            losses.PartiallyHuberizedCrossEntropy(from_logits=True)
-        ),
-        "PartiallyHuberizedGeneralizedCrossEntropy": (
-            losses.PartiallyHuberizedGeneralizedCrossEntropy(from_logits=True)
-        ),
-        "JensenShannon": losses.JensenShannon(from_logits=True),
-        "LogitClip": losses.LogitClip(),
-        "LogitBias": losses.LogitBias(),
-        "TaylorCrossEntropy": losses.TaylorCrossEntropy(from_logits=True),
-        "PolyCrossEntropy": losses.PolyCrossEntropy(from_logits=True),
-        "EpsilonSoftmaxCrossEntropy": losses.EpsilonSoftmaxCrossEntropy(
-            from_logits=True
-        ),
-        "TruncatedGeneralizedCrossEntropy": (
-            losses.TruncatedGeneralizedCrossEntropy(from_logits=True)
-        ),
-        "LabelDistributionallyRobust": losses.LabelDistributionallyRobust(
-            from_logits=True
-        ),
-        "Unhinged": losses.Unhinged(from_logits=True),
-        "ConfidenceRegularized": losses.ConfidenceRegularized(from_logits=True),
-        "SparseRegularized": losses.SparseRegularized(from_logits=True),
-        "NegativeLearning": losses.NegativeLearning(from_logits=True),
-        "MeanSquaredError": losses.MeanSquaredError(from_logits=True),
-        "SquaredHinge": losses.SquaredHinge(from_logits=True),
-        "Baikal": losses.Baikal(from_logits=True),
-        "TaylorLoss": losses.TaylorLoss(GENERAL, from_logits=True),
-    }
+    needed = {"TaylorLoss": GENERAL, "ForwardCorrection": matrix}
+    needed["BackwardCorrection"] = matrix
+    own = {}
+    for name in losses.__all__:
+        each = getattr(losses, name)
+        if not inspect.isclass(each) or not issubclass(each, losses.FunctionLoss):
+            continue
+        if each is losses.FunctionLoss or issubclass(each, losses.TaskLoss):
+            continue
+        if each.per_example:  # a loss of the whole batch does another kind of work
+            options = {} if hasattr(each, "from_logits") else {"from_logits": True}
+            own[name] = each(*([needed[name]] if name in needed else []), **options)
+    own["CrossEntropy smoothed"] = losses.CrossEntropy(0.1, from_logits=True)
+    for t1, t2, label in ((0.5, 4.0, ".5 4"), (0.7, 1.3, ".7 1.3")):
+        loss = losses.BiTemperedLogistic(t1, t2, from_logits=True)
+        own[f"BiTemperedLogistic {label}"] = loss
     baseline = keras.losses.CategoricalCrossentropy(from_logits=True)
     result = {(BASELINE, "one-hot"): baseline}
     for name, loss in own.items():

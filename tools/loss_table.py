@@ -2,9 +2,8 @@
 
     python tools/loss_table.py
 
-Names, parameters, defaults and ranges come from the classes, authors and year from the
-reference in the docstring. What the code cannot say stands here: what a loss is for, in
-a few words, and where its paper is.
+All of it comes from the classes: names, parameters with defaults and ranges, `purpose`,
+`paper` and `paper_url`. Rows stay in the order that they have; a new loss goes last.
 """
 
 import argparse
@@ -17,238 +16,9 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 README = pathlib.Path(__file__).resolve().parent.parent / "README.md"
-SHARED = {"from_logits", "ignore_class", "keras_options", "self"}
-SHARED |= {"reduction", "name", "dtype"}
+SHARED = {"from_logits", "options", "self"}
 MARK = "<!-- {}: written by tools/loss_table.py -->"
-TABLES = {
-    "classification": (
-        "robust to",
-        {
-            "CrossEntropy": (
-                "nothing: the baseline",
-                "",
-            ),
-            "MeanAbsoluteError": (
-                "symmetric noise, proven; slow with many classes",
-                "https://arxiv.org/abs/1712.09482",
-            ),
-            "GeneralizedCrossEntropy": (
-                "label noise; `q` from cross-entropy (0) to MAE (1)",
-                "https://arxiv.org/abs/1805.07836",
-            ),
-            "SymmetricCrossEntropy": (
-                "label noise, by adding the reverse direction",
-                "https://arxiv.org/abs/1908.06112",
-            ),
-            "ReverseCrossEntropy": (
-                "symmetric noise: a scaled `MeanAbsoluteError`",
-                "https://arxiv.org/abs/1908.06112",
-            ),
-            "NormalizedCrossEntropy": (
-                "symmetric noise, proven; slow alone",
-                "https://arxiv.org/abs/2006.13554",
-            ),
-            "NormalizedFocal": (
-                "symmetric noise, proven; slow alone",
-                "https://arxiv.org/abs/2006.13554",
-            ),
-            "NormalizedGeneralizedCrossEntropy": (
-                "symmetric noise, proven; slow alone",
-                "https://arxiv.org/abs/2006.13554",
-            ),
-            "ActivePassive": (
-                "label noise: a loss that fits plus one that resists, any two",
-                "https://arxiv.org/abs/2006.13554",
-            ),
-            "AsymmetricGeneralizedCrossEntropy": (
-                "noise below which the right label stays the most frequent (`q` >= 1)",
-                "https://arxiv.org/abs/2106.03110",
-            ),
-            "AsymmetricUnhinged": (
-                "the same (`q` <= 1, or large `a`)",
-                "https://arxiv.org/abs/2106.03110",
-            ),
-            "AsymmetricExponential": (
-                "the same (large `a`)",
-                "https://arxiv.org/abs/2106.03110",
-            ),
-            "AsymmetricMeanSquaredError": (
-                "the same (large `a`); beside an active loss",
-                "https://arxiv.org/abs/2507.17692",
-            ),
-            "JointAsymmetric": (
-                "label noise: normalised focal plus `AsymmetricMeanSquaredError`",
-                "https://arxiv.org/abs/2507.17692",
-            ),
-            "ActiveNegativeCrossEntropy": (
-                "symmetric noise: normalised cross-entropy plus its negation",
-                "",
-            ),
-            "ActiveNegativeFocal": (
-                "symmetric noise: normalised focal plus its negation",
-                "",
-            ),
-            "PartiallyHuberizedCrossEntropy": (
-                "label noise, bounded: a line below `p = 1 / tau`",
-                "",
-            ),
-            "PartiallyHuberizedGeneralizedCrossEntropy": (
-                "label noise, bounded: a line for small `p`",
-                "",
-            ),
-            "JensenShannon": (
-                "label noise; `pi` from cross-entropy (0) to MAE (1)",
-                "https://arxiv.org/abs/2105.04522",
-            ),
-            "LogitClip": (
-                "label noise: any loss on logits of bounded length",
-                "https://arxiv.org/abs/2212.04055",
-            ),
-            "LogitBias": (
-                "many classes: any bounded loss, started where it has a gradient",
-                "https://arxiv.org/abs/2306.05497",
-            ),
-            "SoftBootstrap": (
-                "mild label noise: trusts its own prediction in part",
-                "https://arxiv.org/abs/1412.6596",
-            ),
-            "HardBootstrap": (
-                "mild label noise: trusts its own decision in part",
-                "https://arxiv.org/abs/1412.6596",
-            ),
-            "ForwardCorrection": (
-                "noise of a known matrix, consistent",
-                "https://arxiv.org/abs/1609.03683",
-            ),
-            "BackwardCorrection": (
-                "noise of a known matrix, unbiased",
-                "https://arxiv.org/abs/1609.03683",
-            ),
-            "Focal": (
-                "rare classes, not wrong labels",
-                "https://arxiv.org/abs/1708.02002",
-            ),
-            "Adma": (
-                "outliers, bounded at `base - 1`",
-                "",
-            ),
-            "BiTemperedLogistic": (
-                "outliers far off (`t1` < 1), wrong labels near the border (`t2` > 1)",
-                "https://arxiv.org/abs/1906.03361",
-            ),
-            "TaylorLoss": (
-                "what it was searched for",
-                "https://arxiv.org/abs/2103.00243",
-            ),
-            "TaylorCrossEntropy": (
-                "label noise, bounded; `order` from MAE (1) to cross-entropy",
-                "",
-            ),
-            "PolyCrossEntropy": (
-                "nothing by itself: cross-entropy tuned by one term",
-                "https://arxiv.org/abs/2204.12511",
-            ),
-            "EpsilonSoftmaxCrossEntropy": (
-                "label noise, bounded; for `ActivePassive` with `MeanAbsoluteError`",
-                "",
-            ),
-            "TruncatedGeneralizedCrossEntropy": (
-                "label noise: gives up labels with `p` below `k`; needs a warm-up",
-                "https://arxiv.org/abs/1805.07836",
-            ),
-            "LabelDistributionallyRobust": (
-                "label noise with a large `temperature`",
-                "https://arxiv.org/abs/2112.14869",
-            ),
-            "Unhinged": (
-                "symmetric noise; linear in logits, which something must hold",
-                "https://arxiv.org/abs/1505.07634",
-            ),
-            "ConfidenceRegularized": (
-                "noise that depends on the example; `beta` grows in training",
-                "",
-            ),
-            "SparseRegularized": (
-                "label noise, by sharp and sparse predictions",
-                "",
-            ),
-            "NegativeLearning": (
-                "label noise: teaches what an example is not; complementary labels",
-                "",
-            ),
-            "DeterminantMutualInformation": (
-                "noise of any class matrix, a batch at a time; needs a trained start",
-                "https://arxiv.org/abs/1909.03388",
-            ),
-            "MeanSquaredError": (
-                "outliers, bounded: the Brier score",
-                "",
-            ),
-            "SquaredHinge": (
-                "nothing: a baseline of the Adma paper",
-                "",
-            ),
-            "Baikal": (
-                "nothing: an early evolved loss, a regulariser",
-                "https://arxiv.org/abs/1905.11528",
-            ),
-        },
-    ),
-    "other tasks": (
-        "for",
-        {
-            "SigmoidFocal": (
-                "detection: rare objects among easy anchors",
-                "https://arxiv.org/abs/1708.02002",
-            ),
-            "IoUBalancedClassification": (
-                "the same; anchors count by the overlap of their box",
-                "https://arxiv.org/abs/1908.05641",
-            ),
-            "IoUBalancedLocalization": (
-                "boxes that are nearly right, not outliers",
-                "https://arxiv.org/abs/1908.05641",
-            ),
-            "GeneralizedDice": (
-                "segmentation with small classes, by overlap",
-                "https://arxiv.org/abs/1707.03237",
-            ),
-            "Boundary": (
-                "the same, by distance to the border",
-                "https://arxiv.org/abs/1812.07032",
-            ),
-            "RegionBoundary": (
-                "the same: any loss on regions and `Boundary` in one",
-                "https://arxiv.org/abs/1812.07032",
-            ),
-            "Perceptual": (
-                "images, by what a network sees in them: content, style, smoothness",
-                "https://arxiv.org/abs/1603.08155",
-            ),
-            "MinimaxGAN": (
-                "generative adversarial networks: the original game",
-                "https://arxiv.org/abs/1406.2661",
-            ),
-            "NonSaturatingGAN": (
-                "the same, with a generator that learns from the start",
-                "https://arxiv.org/abs/1406.2661",
-            ),
-            "LeastSquaresGAN": (
-                "the same, by squared distances",
-                "https://arxiv.org/abs/1611.04076",
-            ),
-            "WassersteinGAN": (
-                "the same, for a critic of bounded slope",
-                "https://arxiv.org/abs/1701.07875",
-            ),
-            "HingeGAN": (
-                "the same, with a margin for the critic",
-                "https://arxiv.org/abs/1705.02894",
-            ),
-        },
-    ),
-}
-BASES = {"FunctionLoss", "TaskLoss", "NestedLoss"}
+HEADINGS = {"classification": "robust to", "other tasks": "for"}
 
 
 def parameters(loss_class):
@@ -274,41 +44,45 @@ def shown(value):
     return f'"{value}"' if isinstance(value, str) else f"{value!r:.6}"
 
 
-def paper(function, address):
-    """Author and year of the first reference of a docstring, linked."""
-    if "Reference:" not in inspect.getdoc(function):
-        return ""
-    text = " ".join(inspect.getdoc(function).split("Reference:")[-1].split())
-    text = re.sub(r"^[A-Z][a-z ]+: ", "", text)
-    author = re.split(r",? \"|, The", text)[0]
-    names = re.split(r", | and ", author)
-    if "et al." not in author:
-        author = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
-    number = re.compile(r"arXiv:? ?(\d\d)\d\d\.\d{4,5}")  # begins with the year
-    year = re.search(r"\b(?:19|20)\d\d\b", number.sub("", text))
-    year = year.group() if year else "".join(f"20{y}" for y in number.findall(text)[:1])
-    label = f"{author} {year}".strip()
-    return f"[{label}]({address})" if address else label
+def paper(loss_class):
+    """Authors and year, linked where the class says where the paper is."""
+    if not loss_class.paper_url:
+        return loss_class.paper
+    return f"[{loss_class.paper}]({loss_class.paper_url})"
 
 
-def table(losses, heading, texts):
+def table(heading, classes):
     """Lines of one table."""
     lines = [f"| loss | {heading} | parameters | paper |", "|---|---|---|---|"]
-    for name, (text, address) in texts.items():
-        loss_class = getattr(losses, name)
-        cells = [f"`{name}`", text, parameters(loss_class)]
-        cells.append(paper(loss_class.function, address))
+    for each in classes:
+        cells = [f"`{each.__name__}`", each.purpose, parameters(each), paper(each)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
+def by_title(losses):
+    """Dict of the tables' titles to the public classes that belong there, by name."""
+    found = {title: {} for title in HEADINGS}
+    for name in losses.__all__:
+        each = getattr(losses, name)
+        if inspect.isclass(each) and issubclass(each, losses.FunctionLoss):
+            if each not in (losses.FunctionLoss, losses.TaskLoss):
+                other = issubclass(each, losses.TaskLoss)
+                found["other tasks" if other else "classification"][name] = each
+    return found
+
+
 def written(text, losses):
     """The README with its tables as the code has them."""
-    for title, (heading, texts) in TABLES.items():
+    for title, classes in by_title(losses).items():
         begin, end = MARK.format(title), MARK.format(f"end of {title}")
         before, rest = text.split(begin)
-        after = rest.split(end)[1]
-        middle = "\n".join(table(losses, heading, texts))
+        old, after = rest.split(end)
+        names = re.findall(r"^\| `(\w+)` \|", old, re.MULTILINE)
+        order = [name for name in names if name in classes]
+        order += [name for name in classes if name not in order]
+        rows = table(HEADINGS[title], [classes[name] for name in order])
+        middle = "\n".join(rows)
         text = f"{before}{begin}\n{middle}\n{end}{after}"
     return text
 
@@ -320,15 +94,6 @@ def main(argv=None):
     options = parser.parse_args(argv)
     from tfrobustloss import losses
 
-    classes = {
-        name
-        for name in losses.__all__
-        if inspect.isclass(getattr(losses, name)) and name not in BASES
-    }
-    listed = {name for _, texts in TABLES.values() for name in texts}
-    if classes != listed:
-        print(f"tools/loss_table.py: {sorted(classes ^ listed)} in one place only")
-        return 1
     old = README.read_text()
     new = written(old, losses)
     if options.check and new != old:

@@ -52,3 +52,39 @@ def test_a_misspelt_argument(loss_class, message):
 def test_losses_of_other_tasks_have_no_ignore_class():
     with pytest.raises(TypeError, match="HingeGAN: unknown argument 'ignore_class'"):
         losses.HingeGAN(ignore_class=0)
+
+
+def by_hand(y_true, y_pred, weight=1.0, from_logits=False):
+    labels, prediction = losses.decode(y_true, y_pred, from_logits)
+    return weight * (1 - prediction.pick_probability(labels))
+
+
+class Own(losses.FunctionLoss):
+    """A user's loss, its parameters by name."""
+
+    function = staticmethod(by_hand)
+
+    def __init__(self, weight=1.0, **options):
+        super().__init__(weight=weight, **options)
+
+
+class OwnOfDict(Own):
+    """A user's loss, its parameters as a dict."""
+
+    def __init__(self, weight=1.0, ignore_class=None, **options):
+        super(Own, self).__init__({"weight": weight}, ignore_class, **options)
+
+
+@pytest.mark.parametrize("own", [Own, OwnOfDict])
+def test_a_loss_of_ones_own(own):
+    p = np.float32([[0.75, 0.25], [0.5, 0.5], [0.5, 0.5]])
+    for y_true in ([0, 1, 9], [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]):
+        loss = own(2.0, ignore_class=9, reduction="sum")
+        assert float(loss(np.array(y_true), p)) == 1.5  # by hand: 2 / 4 + 2 / 2
+    config = loss.get_config()
+    assert config["weight"] == 2.0
+    assert config["ignore_class"] == 9
+    assert own.from_config(config).get_config() == config
+    assert loss.bounds(2) is None
+    with pytest.raises(TypeError, match="unknown argument 'wieght'. It has weight, "):
+        own(wieght=2.0)

@@ -292,9 +292,8 @@ class Declared(FunctionLoss):
     function = staticmethod(steep_error)
     limits = {"steepness": Range(0, 5, open_low=True)}
 
-    def __init__(self, steepness=1.0, from_logits=False, ignore_class=None, **options):
-        parameters = {"steepness": steepness, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **options)
+    def __init__(self, steepness=1.0, from_logits=False, **options):
+        super().__init__(steepness=steepness, from_logits=from_logits, **options)
 
 
 @_register

@@ -152,26 +152,42 @@ def test_linear_in_the_label(function):
 
 
 BAD = [
-    (np.ones((2, 3)) / 3, r"square.*shape \(2, 3\)"),
-    (np.ones(3) / 3, r"square.*shape \(3,\)"),
-    ([[0.9, 0.2], [0.1, 0.9]], r"summing to 1.*1\.1"),
-    ([[1.1, -0.1], [0.0, 1.0]], r"probabilities.*smallest entry -0\.1"),
-    ([[float("nan"), 1.0], [0.0, 1.0]], "probabilities.*nan"),
-    (np.array(PAIR) * 100, "row sums from 100"),  # percent
+    (np.ones((2, 3)) / 3, r"\.shape` must be \(classes, classes\).*=\(2, 3\)"),
+    (np.ones(3) / 3, r"\.shape` must be \(classes, classes\).*=\(3,\)"),
+    ([[0.9, 0.2], [0.1, 0.9]], r"\[0\]\.sum\(\)` must be 1.*=1\.1"),
+    ([[1.1, -0.1], [0.0, 1.0]], r"\[0, 1\]` must be in \[0, 1\].*=-0\.1"),
+    ([[float("nan"), 1.0], [0.0, 1.0]], r"\[0, 0\]` must be in \[0, 1\].*=nan"),
+    (np.array(PAIR) * 100, r"\[0\]\.sum\(\)` must be 1.*=100"),  # percent
 ]
 
 
 @pytest.mark.parametrize("loss_class", [ForwardCorrection, BackwardCorrection])
 @pytest.mark.parametrize(("matrix", "words"), BAD)
 def test_no_transition_matrix(loss_class, matrix, words):
-    message = f"{loss_class.__name__}: `transition_matrix` must .*{words}"
+    message = f"{loss_class.__name__}: `transition_matrix{words}"
     with pytest.raises(ValueError, match=message):
         loss_class(matrix)
 
 
 @pytest.mark.parametrize("loss_class", [ForwardCorrection, BackwardCorrection])
+def test_a_matrix_of_rounded_rows(loss_class):
+    # six digits, as a report writes it: rows are divided by their sum
+    exact = np.random.default_rng(0).dirichlet(np.full(10, 0.5), 10) + 0.5 * np.eye(10)
+    exact /= exact.sum(axis=1, keepdims=True)
+    rounded = exact.round(6)
+    assert (rounded.sum(axis=1) != 1).any()
+    loss = loss_class(rounded)
+    rows = np.array(loss.get_config()["transition_matrix"])
+    np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-15)
+    p = np.random.default_rng(1).dirichlet(np.ones(10), 10)
+    given = np.arange(10), p.astype("float32")
+    value, expected = float(loss(*given)), float(loss_class(exact)(*given))
+    assert value == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss_class", [ForwardCorrection, BackwardCorrection])
 def test_matrix_of_another_number_of_classes(loss_class):
-    message = r"`transition_matrix` .*3 classes of `y_pred`.*shape \(2, 2\)"
+    message = r"`transition_matrix.shape` must be .*of the 3 classes.*=\(2, 2\)"
     with pytest.raises(ValueError, match=message):
         loss_class(np.eye(2))([0], np.array([P]))
 

@@ -194,23 +194,23 @@ class ActiveNegativeCrossEntropy(FunctionLoss):
 
     function = staticmethod(active_negative_cross_entropy)
     limits = _LIMITS
+    purpose = "symmetric noise: normalised cross-entropy plus its negation"
+    paper = "Ye et al. 2023"
 
     def __init__(
-        self,
-        alpha=1.0,
-        beta=1.0,
-        min_probability=1e-7,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        self, alpha=1.0, beta=1.0, min_probability=1e-7, from_logits=False, **options
     ):
-        parameters = {
-            "alpha": alpha,
-            "beta": beta,
-            "min_probability": min_probability,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            alpha=alpha,
+            beta=beta,
+            min_probability=min_probability,
+            from_logits=from_logits,
+            **options,
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, self.alpha + self.beta
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -219,6 +219,8 @@ class ActiveNegativeFocal(FunctionLoss):
 
     function = staticmethod(active_negative_focal)
     limits = _FOCAL_LIMITS
+    purpose = "symmetric noise: normalised focal plus its negation"
+    paper = "Ye et al. 2023"
 
     def __init__(
         self,
@@ -227,14 +229,17 @@ class ActiveNegativeFocal(FunctionLoss):
         gamma=0.5,
         min_probability=1e-7,
         from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        **options,
     ):
-        parameters = {
-            "alpha": alpha,
-            "beta": beta,
-            "gamma": gamma,
-            "min_probability": min_probability,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            alpha=alpha,
+            beta=beta,
+            gamma=gamma,
+            min_probability=min_probability,
+            from_logits=from_logits,
+            **options,
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, self.alpha + self.beta

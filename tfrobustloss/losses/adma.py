@@ -71,18 +71,16 @@ class Adma(FunctionLoss):
 
     function = staticmethod(adma)
     limits = _LIMITS
+    purpose = "outliers, bounded at `base - 1`"
+    paper = "Shrivastava 2020"
 
     def __init__(
-        self,
-        scaling_factor=0.2624,
-        base=math.e,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        self, scaling_factor=0.2624, base=math.e, from_logits=False, **options
     ):
-        parameters = {
-            "scaling_factor": scaling_factor,
-            "base": base,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            scaling_factor=scaling_factor, base=base, from_logits=from_logits, **options
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, self.base - 1

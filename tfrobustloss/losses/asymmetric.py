@@ -209,18 +209,28 @@ def _exp(value):
     return ops.exp(value) if is_variable(value) else math.exp(value)
 
 
+def _between(high, low, q):
+    """`(high ** q - low ** q) / q` of plain numbers; its limit at `q` = 0."""
+    q = max(q, 1e-12)
+    return low**q * math.expm1(q * math.log(high / low)) / q
+
+
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class AsymmetricGeneralizedCrossEntropy(FunctionLoss):
     """`asymmetric_generalized_cross_entropy` as a `Loss`; arguments as there."""
 
     function = staticmethod(asymmetric_generalized_cross_entropy)
     limits = _GENERALIZED
+    purpose = "noise below which the right label stays the most frequent (`q` >= 1)"
+    paper = "Zhou et al. 2021"
+    paper_url = "https://arxiv.org/abs/2106.03110"
 
-    def __init__(
-        self, a=0.6, q=0.6, from_logits=False, ignore_class=None, **keras_options
-    ):
-        parameters = {"a": a, "q": q, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, a=0.6, q=0.6, from_logits=False, **options):
+        super().__init__(a=a, q=q, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, _between(self.a + 1, self.a, self.q)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -229,12 +239,16 @@ class AsymmetricUnhinged(FunctionLoss):
 
     function = staticmethod(asymmetric_unhinged)
     limits = _UNHINGED
+    purpose = "the same (`q` <= 1, or large `a`)"
+    paper = "Zhou et al. 2021"
+    paper_url = "https://arxiv.org/abs/2106.03110"
 
-    def __init__(
-        self, a=5.5, q=3.0, from_logits=False, ignore_class=None, **keras_options
-    ):
-        parameters = {"a": a, "q": q, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, a=5.5, q=3.0, from_logits=False, **options):
+        super().__init__(a=a, q=q, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, _between(self.a, self.a - 1, self.q)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -243,10 +257,16 @@ class AsymmetricExponential(FunctionLoss):
 
     function = staticmethod(asymmetric_exponential)
     limits = _EXPONENTIAL
+    purpose = "the same (large `a`)"
+    paper = "Zhou et al. 2021"
+    paper_url = "https://arxiv.org/abs/2106.03110"
 
-    def __init__(self, a=2.5, from_logits=False, ignore_class=None, **keras_options):
-        parameters = {"a": a, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, a=2.5, from_logits=False, **options):
+        super().__init__(a=a, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return math.exp(-1 / self.a), 1
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -255,7 +275,13 @@ class AsymmetricMeanSquaredError(FunctionLoss):
 
     function = staticmethod(asymmetric_mean_squared_error)
     limits = _SQUARED
+    purpose = "the same (large `a`); beside an active loss"
+    paper = "Wang et al. 2025"
+    paper_url = "https://arxiv.org/abs/2507.17692"
 
-    def __init__(self, a=30.0, from_logits=False, ignore_class=None, **keras_options):
-        parameters = {"a": a, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, a=30.0, from_logits=False, **options):
+        super().__init__(a=a, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return (self.a - 1) ** 2 / num_classes, (self.a**2 + 1) / num_classes

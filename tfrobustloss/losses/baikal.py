@@ -64,6 +64,13 @@ class Baikal(FunctionLoss):
     """`baikal` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(baikal)
+    purpose = "nothing: an early evolved loss, a regulariser"
+    paper = "Gonzalez and Miikkulainen 2019"
+    paper_url = "https://arxiv.org/abs/1905.11528"
 
-    def __init__(self, from_logits=False, ignore_class=None, **keras_options):
-        super().__init__({"from_logits": from_logits}, ignore_class, **keras_options)
+    def __init__(self, from_logits=False, **options):
+        super().__init__(from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return num_classes * math.log(num_classes) + 1, math.inf

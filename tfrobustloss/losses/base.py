@@ -26,7 +26,17 @@ class FunctionLoss(keras.losses.Loss):
 
     A subclass names its `function` and the `limits` of its parameters, and hands its
     parameters over by name. Each becomes an attribute of that name and part of the
-    config. A scalar parameter may be a `keras.Variable`: assigning to it changes a
+    config. `purpose`, `paper` and `paper_url` are for readers: what the loss is for,
+    who published it, and where.
+
+        class MyLoss(FunctionLoss):
+            function = staticmethod(my_loss)  # of (y_true, y_pred, q, from_logits)
+            limits = {"q": Range(0, 1)}
+
+            def __init__(self, q=0.7, from_logits=False, **options):
+                super().__init__(q=q, from_logits=from_logits, **options)
+
+    A scalar parameter may be a `keras.Variable`: assigning to it changes a
     compiled model without tracing it again, and the config holds its current value.
     It gets no gradient: some losses would fall by moving their parameter alone. (On
     JAX, make the variable, with `trainable=False`, an attribute of the model as well.)
@@ -40,33 +50,38 @@ class FunctionLoss(keras.losses.Loss):
     counts in the mean. Check labels before training, or name their id `ignore_class`.
 
     Args:
-        parameters: Dict of the function's arguments after `y_true, y_pred`.
         ignore_class: Int or None. Examples with this label count neither in the loss
             nor in its mean; need not be one of the classes (255, -1).
         reduction: As in Keras: `"sum_over_batch_size"`, `"sum"`, `"mean"`,
             `"mean_with_sample_weight"` or None.
         name: Name of the loss; the function's by default.
         dtype: Type of the result; Keras' `floatx()` by default.
+        **named: The function's arguments after `y_true, y_pred`; they may come as a
+            dict, the first argument, as well.
 
     Raises:
-        TypeError: A parameter is of the wrong kind.
+        TypeError: A parameter is of the wrong kind, or the loss has no such argument.
         ValueError: A parameter is outside its limits.
     """
 
     function = None
     limits = {}
+    purpose = paper = paper_url = ""
+    per_example = True
+    shared_arguments = ("ignore_class", "reduction", "name", "dtype")
 
     def __init__(
         self,
-        parameters,
+        parameters=None,
+        /,
         ignore_class=None,
         reduction="sum_over_batch_size",
         name=None,
         dtype=None,
-        **unknown,
+        **named,
     ):
-        owner = type(self).__name__
-        _check_arguments(type(self), parameters, unknown)
+        owner, parameters = type(self).__name__, {**(parameters or {}), **named}
+        _check_arguments(self, parameters)
         check(owner, {"ignore_class": _IGNORE}, ignore_class=ignore_class)
         check(owner, self.limits, **parameters)
         super().__init__(name or self.function.__name__, reduction, dtype)
@@ -75,6 +90,17 @@ class FunctionLoss(keras.losses.Loss):
         self._given_dtype = dtype is not None
         for key, value in parameters.items():
             setattr(self, key, value)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label, or None if not known.
+
+        Args:
+            num_classes: Int, the number of classes.
+
+        Returns:
+            Two numbers, of which the second may be infinite, or None.
+        """
+        return None
 
     def activation(self, logits):
         """Class probabilities that this loss computes from logits, `(..., classes)`."""
@@ -166,28 +192,30 @@ class TaskLoss(FunctionLoss):
     By default it is None: the predictions are no class probabilities.
 
     Args:
-        parameters: Dict of the function's arguments after `y_true, y_pred`.
         reduction: As in `FunctionLoss`.
         name: Name of the loss; the function's by default.
         dtype: Type of the result; Keras' `floatx()` by default.
+        **named: As in `FunctionLoss`.
 
     Raises:
-        TypeError: A parameter is of the wrong kind.
+        TypeError: A parameter is of the wrong kind, or the loss has no such argument.
         ValueError: A parameter is outside its limits.
     """
 
     activation = None
+    shared_arguments = ("reduction", "name", "dtype")
 
     def __init__(
         self,
-        parameters,
+        parameters=None,
+        /,
         reduction="sum_over_batch_size",
         name=None,
         dtype=None,
-        **unknown,
+        **named,
     ):
-        _check_arguments(type(self), parameters, unknown)
-        super().__init__(parameters, None, reduction, name, dtype)
+        _check_arguments(self, named)  # an `ignore_class` among them
+        super().__init__(parameters, None, reduction, name, dtype, **named)
 
     def call(self, y_true, y_pred):
         """Loss per example, as the function gives it, in float32 or float64."""
@@ -265,17 +293,16 @@ def _any_counts(refused, weights, shape):
 _IGNORE = Range(integer=True, optional=True)
 
 
-def _check_arguments(loss_class, parameters, unknown):
+def _check_arguments(loss, parameters):
     """Raises for arguments that a loss does not have, and switches that are no bool."""
-    owner = loss_class.__name__
-    signature = inspect.signature(loss_class).parameters
-    if unknown:
-        named = [name for name in signature if name != "keras_options"]
-        known = ", ".join([*named, "reduction", "name", "dtype"])
-        raise TypeError(
-            f"{owner}: unknown argument {next(iter(unknown))!r}. It has {known}."
-        )
+    owner = type(loss).__name__
+    signature = inspect.signature(type(loss)).parameters
+    named = [name for name, each in signature.items() if each.kind != each.VAR_KEYWORD]
+    taken = {*named, *inspect.signature(loss.function).parameters}
     for name, value in parameters.items():
+        if name not in taken:
+            known = ", ".join([*named, *loss.shared_arguments])
+            raise TypeError(f"{owner}: unknown argument {name!r}. It has {known}.")
         if name in signature and isinstance(signature[name].default, bool):
             check_flag(owner, name, value)
 

@@ -5,7 +5,7 @@ import keras
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.labels import decode, most_nats
 
 _LIMITS = {"beta": Range(0, 1)}
 
@@ -86,12 +86,16 @@ class SoftBootstrap(FunctionLoss):
 
     function = staticmethod(soft_bootstrap)
     limits = _LIMITS
+    purpose = "mild label noise: trusts its own prediction in part"
+    paper = "Reed et al. 2014"
+    paper_url = "https://arxiv.org/abs/1412.6596"
 
-    def __init__(
-        self, beta=0.95, from_logits=False, ignore_class=None, **keras_options
-    ):
-        parameters = {"beta": beta, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, beta=0.95, from_logits=False, **options):
+        super().__init__(beta=beta, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, most_nats(self.from_logits)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -100,7 +104,13 @@ class HardBootstrap(FunctionLoss):
 
     function = staticmethod(hard_bootstrap)
     limits = _LIMITS
+    purpose = "mild label noise: trusts its own decision in part"
+    paper = "Reed et al. 2014"
+    paper_url = "https://arxiv.org/abs/1412.6596"
 
-    def __init__(self, beta=0.8, from_logits=False, ignore_class=None, **keras_options):
-        parameters = {"beta": beta, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, beta=0.8, from_logits=False, **options):
+        super().__init__(beta=beta, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, most_nats(self.from_logits)

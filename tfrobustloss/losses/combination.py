@@ -81,8 +81,8 @@ class ActivePassive(NestedLoss):
         beta: See `active_passive`.
         from_logits: Whether `y_pred` holds logits; sets it in both losses. None to
             take what they say.
-        ignore_class: See `FunctionLoss`; the two losses must have none.
-        **keras_options: `reduction`, `name`, `dtype`: see `FunctionLoss`.
+        **options: `ignore_class`, which the two losses must not have, `reduction`,
+            `name` and `dtype`: see `FunctionLoss`.
 
     Raises:
         TypeError: As `active_passive`.
@@ -91,6 +91,10 @@ class ActivePassive(NestedLoss):
 
     function = staticmethod(active_passive)
     limits = _LIMITS
+    inner = ("active", "passive")
+    purpose = "label noise: a loss that fits plus one that resists, any two"
+    paper = "Ma et al. 2020"
+    paper_url = "https://arxiv.org/abs/2006.13554"
 
     def __init__(
         self,
@@ -99,8 +103,7 @@ class ActivePassive(NestedLoss):
         alpha=1.0,
         beta=1.0,
         from_logits=None,
-        ignore_class=None,
-        **keras_options,
+        **options,
     ):
         given = [loss for loss in (active, passive) if loss is not None]
         kind = from_logits
@@ -114,10 +117,21 @@ class ActivePassive(NestedLoss):
         if from_logits is not None:
             active, passive = (on_logits(x, from_logits) for x in (active, passive))
         _check_same_kind("ActivePassive", active, passive)
-        inner = {"active": active, "passive": passive}
-        parameters = {"alpha": alpha, "beta": beta}
-        super().__init__(inner, parameters, ignore_class, **keras_options)
+        super().__init__(
+            active=active, passive=passive, alpha=alpha, beta=beta, **options
+        )
         self.from_logits = active.from_logits
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label, or None if not known."""
+        both = [each.bounds(num_classes) for each in (self.active, self.passive)]
+        if None in both:
+            return None
+        weights = self.alpha, self.beta
+        return tuple(
+            sum(w * end if w else 0 for w, end in zip(weights, ends, strict=True))
+            for ends in zip(*both, strict=True)
+        )
 
     def activation(self, logits):
         """The probabilities that the active loss sees in logits."""

@@ -96,9 +96,12 @@ class Unhinged(FunctionLoss):
     """`unhinged` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(unhinged)
+    purpose = "symmetric noise; linear in logits, which something must hold"
+    paper = "van Rooyen et al. 2015"
+    paper_url = "https://arxiv.org/abs/1505.07634"
 
-    def __init__(self, from_logits=False, ignore_class=None, **keras_options):
-        super().__init__({"from_logits": from_logits}, ignore_class, **keras_options)
+    def __init__(self, from_logits=False, **options):
+        super().__init__(from_logits=from_logits, **options)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -107,7 +110,8 @@ class ConfidenceRegularized(FunctionLoss):
 
     function = staticmethod(confidence_regularized)
     limits = _LIMITS
+    purpose = "noise that depends on the example; `beta` grows in training"
+    paper = "Cheng et al. 2021"
 
-    def __init__(self, beta=2.0, from_logits=False, ignore_class=None, **keras_options):
-        parameters = {"beta": beta, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, beta=2.0, from_logits=False, **options):
+        super().__init__(beta=beta, from_logits=from_logits, **options)

@@ -1,13 +1,16 @@
 """Loss correction with a known noise matrix (Patrini et al., CVPR 2017)."""
 
 import functools
+import math
 
 import keras
 import numpy as np
 from keras import ops
 
 from tfrobustloss._core.functions import keras_function
+from tfrobustloss._core.labels import stochastic_matrix
 from tfrobustloss._core.tensors import current_value
+from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
@@ -29,15 +32,15 @@ def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
             labels, shape `(..., classes)`, rows summing to 1.
         y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
         transition_matrix: `T`, shape `(classes, classes)`; `T[i, j]` is the
-            probability that class `i` is labelled `j`; rows sum to 1. Entries below
-            1e-30 count as that, which bounds the loss at 69 nats.
+            probability that class `i` is labelled `j`; rows sum to 1, up to rounding.
+            Entries below 1e-30 count as 1e-30, which bounds the loss at 69 nats.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
         Loss per example in nats, shape `(...)`, at least 0.
 
     Raises:
-        ValueError: `transition_matrix` is no such matrix, or labels do not fit.
+        ValueError: `transition_matrix` is not row-stochastic, or labels do not fit.
 
     Example:
         >>> matrix = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
@@ -75,14 +78,14 @@ def backward_correction(y_true, y_pred, transition_matrix, from_logits=False):
             labels, shape `(..., classes)`, rows summing to 1.
         y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
         transition_matrix: `T`, shape `(classes, classes)`; `T[i, j]` is the
-            probability that class `i` is labelled `j`; rows sum to 1.
+            probability that class `i` is labelled `j`; rows sum to 1, up to rounding.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
         Loss per example in nats, shape `(...)`, of either sign.
 
     Raises:
-        ValueError: `transition_matrix` is no such matrix or cannot be inverted, or
+        ValueError: `transition_matrix` is not row-stochastic or cannot be inverted, or
             labels do not fit.
 
     Example:
@@ -114,27 +117,11 @@ def _rows_at(matrix, labels, dtype):
 
 
 def _matrix(owner, matrix, num_classes=None):
-    """`matrix` as a float64 array, checked to be row-stochastic."""
-    array = np.asarray(current_value(matrix), "float64")
-    if array.ndim != 2 or array.shape[0] != array.shape[1]:
-        raise ValueError(
-            f"{owner}: `transition_matrix` must be square, (classes, classes). "
-            f"Received: transition_matrix of shape {array.shape}."
-        )
-    if num_classes is not None and len(array) != num_classes:
-        raise ValueError(
-            f"{owner}: `transition_matrix` must have a row and a column for each of "
-            f"the {num_classes} classes of `y_pred`. Received: transition_matrix of "
-            f"shape {array.shape}."
-        )
-    off = np.abs(array.sum(axis=1) - 1)
-    if not np.isfinite(array).all() or array.min() < 0 or off.max() > 1e-4:
-        raise ValueError(
-            f"{owner}: `transition_matrix` must hold probabilities, each row summing "
-            f"to 1. Received: smallest entry {array.min():g}, row sums from "
-            f"{array.sum(axis=1).min():g} to {array.sum(axis=1).max():g}. Entry [i, "
-            "j] is the probability that class i is labelled j."
-        )
+    """`matrix` as a row-stochastic float64 array, of `num_classes` rows if given."""
+    array = stochastic_matrix(owner, "transition_matrix", current_value(matrix))
+    if num_classes not in (None, len(array)):
+        constraint = f"a row and a column for each of the {num_classes} classes"
+        raise ParameterError(owner, "transition_matrix.shape", array.shape, constraint)
     return array
 
 
@@ -147,10 +134,12 @@ def _inverse_of_bytes(owner, values, size):
     matrix = np.frombuffer(values).reshape(size, size)
     condition = np.linalg.cond(matrix)
     if not condition < _WORST_CONDITION:
-        raise ValueError(
-            f"{owner}: `transition_matrix` must be invertible (condition number below "
-            f"{_WORST_CONDITION:g}). Received: condition number {condition:.3g}. Such "
-            "noise hides classes from each other; `ForwardCorrection` needs no inverse."
+        raise ParameterError(
+            owner,
+            "transition_matrix",
+            f"condition number {condition:.3g}",
+            f"invertible, with a condition number below {_WORST_CONDITION:g}",
+            "This noise makes classes alike; `ForwardCorrection` needs no inverse.",
         )
     return np.linalg.inv(matrix)
 
@@ -160,17 +149,17 @@ class ForwardCorrection(FunctionLoss):
     """`forward_correction` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(forward_correction)
+    purpose = "noise of a known matrix, consistent"
+    paper = "Patrini et al. 2017"
+    paper_url = "https://arxiv.org/abs/1609.03683"
 
-    def __init__(
-        self,
-        transition_matrix,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
+    def __init__(self, transition_matrix, from_logits=False, **options):
         matrix = _matrix(type(self).__name__, transition_matrix)
-        parameters = {"transition_matrix": matrix, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(transition_matrix=matrix, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, math.inf
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -178,16 +167,12 @@ class BackwardCorrection(FunctionLoss):
     """`backward_correction` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(backward_correction)
+    purpose = "noise of a known matrix, unbiased"
+    paper = "Patrini et al. 2017"
+    paper_url = "https://arxiv.org/abs/1609.03683"
 
-    def __init__(
-        self,
-        transition_matrix,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
+    def __init__(self, transition_matrix, from_logits=False, **options):
         owner = type(self).__name__
         matrix = _matrix(owner, transition_matrix)
         _inverse(owner, matrix)
-        parameters = {"transition_matrix": matrix, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(transition_matrix=matrix, from_logits=from_logits, **options)

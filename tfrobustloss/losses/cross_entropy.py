@@ -6,7 +6,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.labels import decode, most_nats
 
 _LIMITS = {"label_smoothing": Range(0, 1)}
 
@@ -56,13 +56,14 @@ class CrossEntropy(FunctionLoss):
 
     function = staticmethod(cross_entropy)
     limits = _LIMITS
+    purpose = "nothing: the baseline"
+    paper = "Szegedy et al. 2016"
 
-    def __init__(
-        self,
-        label_smoothing=0.0,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
-        parameters = {"label_smoothing": label_smoothing, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, label_smoothing=0.0, from_logits=False, **options):
+        super().__init__(
+            label_smoothing=label_smoothing, from_logits=from_logits, **options
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, most_nats(self.from_logits)

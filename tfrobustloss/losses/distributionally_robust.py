@@ -100,20 +100,22 @@ class LabelDistributionallyRobust(FunctionLoss):
 
     function = staticmethod(label_distributionally_robust)
     limits = _LIMITS
+    purpose = "label noise with a large `temperature`"
+    paper = "Zhu et al. 2023"
+    paper_url = "https://arxiv.org/abs/2112.14869"
 
     def __init__(
-        self,
-        margin=0.1,
-        temperature=1.0,
-        normalize=True,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        self, margin=0.1, temperature=1.0, normalize=True, from_logits=False, **options
     ):
-        parameters = {
-            "margin": margin,
-            "temperature": temperature,
-            "normalize": normalize,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            margin=margin,
+            temperature=temperature,
+            normalize=normalize,
+            from_logits=from_logits,
+            **options,
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        low = -self.temperature * math.log(num_classes)
+        return low, num_classes + self.margin if self.normalize else math.inf

@@ -114,7 +114,14 @@ class JensenShannon(FunctionLoss):
 
     function = staticmethod(jensen_shannon)
     limits = _LIMITS
+    purpose = "label noise; `pi` from cross-entropy (0) to MAE (1)"
+    paper = "Englesson and Azizpour 2021"
+    paper_url = "https://arxiv.org/abs/2105.04522"
 
-    def __init__(self, pi=0.5, from_logits=False, ignore_class=None, **keras_options):
-        parameters = {"pi": pi, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, pi=0.5, from_logits=False, **options):
+        super().__init__(pi=pi, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        rest = 1 - self.pi
+        return 0, 1 + self.pi * math.log(self.pi) / (rest * math.log(rest))

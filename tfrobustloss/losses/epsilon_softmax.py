@@ -9,6 +9,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.generalized import power_loss
 from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.rows import row_max
 
@@ -101,14 +102,12 @@ class EpsilonSoftmaxCrossEntropy(FunctionLoss):
 
     function = staticmethod(epsilon_softmax_cross_entropy)
     limits = _LIMITS
+    purpose = "label noise, bounded; for `ActivePassive` with `MeanAbsoluteError`"
+    paper = "Wang et al. 2024"
 
-    def __init__(
-        self,
-        m=1e4,
-        floor=1e-8,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
-        parameters = {"m": m, "floor": floor, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, m=1e4, floor=1e-8, from_logits=False, **options):
+        super().__init__(m=m, floor=floor, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, power_loss(self.floor, 0)

@@ -1,5 +1,7 @@
 """Focal loss over a softmax (Lin et al., ICCV 2017)."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -96,16 +98,15 @@ class Focal(FunctionLoss):
 
     function = staticmethod(focal)
     limits = _LIMITS
+    purpose = "rare classes, not wrong labels"
+    paper = "Lin et al. 2017"
+    paper_url = "https://arxiv.org/abs/1708.02002"
 
-    def __init__(
-        self,
-        gamma=2.0,
-        alpha=None,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
+    def __init__(self, gamma=2.0, alpha=None, from_logits=False, **options):
         if alpha is not None:
             _check_alpha("Focal", alpha)
-        parameters = {"gamma": gamma, "alpha": alpha, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(gamma=gamma, alpha=alpha, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, math.inf

@@ -1,5 +1,7 @@
 """Generalized cross-entropy, between cross-entropy and MAE (NeurIPS 2018)."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -52,13 +54,26 @@ def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
     return prediction.pick_of_log(labels, lambda log_p: -ops.expm1(q * log_p) / q)
 
 
+def power_loss(p, q):
+    """`(1 - p ** q) / q` of plain numbers; `-log(p)`, its limit, at `q` = 0."""
+    if p == 0:
+        return 1 / q if q else math.inf
+    return -math.expm1(q * math.log(p)) / q if q else -math.log(p)
+
+
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class GeneralizedCrossEntropy(FunctionLoss):
     """`generalized_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(generalized_cross_entropy)
     limits = _LIMITS
+    purpose = "label noise; `q` from cross-entropy (0) to MAE (1)"
+    paper = "Zhang and Sabuncu 2018"
+    paper_url = "https://arxiv.org/abs/1805.07836"
 
-    def __init__(self, q=0.7, from_logits=False, ignore_class=None, **keras_options):
-        parameters = {"q": q, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, q=0.7, from_logits=False, **options):
+        super().__init__(q=q, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, power_loss(0, self.q)

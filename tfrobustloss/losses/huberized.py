@@ -9,6 +9,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.generalized import power_loss
 from tfrobustloss.losses.labels import decode
 
 _TAU = Range(1, 1e12)
@@ -126,10 +127,15 @@ class PartiallyHuberizedCrossEntropy(FunctionLoss):
 
     function = staticmethod(partially_huberized_cross_entropy)
     limits = _CROSS_ENTROPY
+    purpose = "label noise, bounded: a line below `p = 1 / tau`"
+    paper = "Menon et al. 2020"
 
-    def __init__(self, tau=10.0, from_logits=False, ignore_class=None, **keras_options):
-        parameters = {"tau": tau, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, tau=10.0, from_logits=False, **options):
+        super().__init__(tau=tau, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, 1 + math.log(self.tau)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -138,9 +144,15 @@ class PartiallyHuberizedGeneralizedCrossEntropy(FunctionLoss):
 
     function = staticmethod(partially_huberized_generalized_cross_entropy)
     limits = _GENERALIZED
+    purpose = "label noise, bounded: a line for small `p`"
+    paper = "Menon et al. 2020"
 
-    def __init__(
-        self, q=0.7, tau=10.0, from_logits=False, ignore_class=None, **keras_options
-    ):
-        parameters = {"q": q, "tau": tau, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, q=0.7, tau=10.0, from_logits=False, **options):
+        super().__init__(q=q, tau=tau, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        if self.q == 1:
+            return 0, 1
+        corner = self.tau ** (-1 / (1 - self.q))
+        return 0, power_loss(corner, self.q) + corner**self.q

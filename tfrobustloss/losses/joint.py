@@ -82,22 +82,18 @@ class JointAsymmetric(FunctionLoss):
 
     function = staticmethod(joint_asymmetric)
     limits = _LIMITS
+    purpose = "label noise: normalised focal plus `AsymmetricMeanSquaredError`"
+    paper = "Wang et al. 2025"
+    paper_url = "https://arxiv.org/abs/2507.17692"
 
     def __init__(
-        self,
-        alpha=1.0,
-        beta=1.0,
-        a=30.0,
-        gamma=0.0,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        self, alpha=1.0, beta=1.0, a=30.0, gamma=0.0, from_logits=False, **options
     ):
-        parameters = {
-            "alpha": alpha,
-            "beta": beta,
-            "a": a,
-            "gamma": gamma,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            alpha=alpha, beta=beta, a=a, gamma=gamma, from_logits=from_logits, **options
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        low, high = AsymmetricMeanSquaredError(self.a).bounds(num_classes)
+        return self.beta * low, self.alpha + self.beta * high

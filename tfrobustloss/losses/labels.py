@@ -1,9 +1,12 @@
 """Labels of any format and predictions of either kind, decoded in one place."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.labels import MASS_TOLERANCE
 from tfrobustloss._core.shapes import agree, check_rank
 from tfrobustloss._core.tensors import visible
 from tfrobustloss.losses.rows import row_max
@@ -12,7 +15,6 @@ SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon; keeps 1/p finite in float32
 _LOWEST_LOG = -1e30  # differences and sums of logits stay finite in float32
 _NO_CLASS = -(2**31)  # an id that is neither a class nor ignored
 _NO_NUMBERS = "SUOMm"  # numpy's kinds: texts, objects, dates
-_SLACK = 0.02  # what rounding to bfloat16 leaves of a sum of 1
 _NARROW = ("bool", "uint8", "int8", "uint16", "int16", "int32")  # all fit into int32
 
 
@@ -24,8 +26,37 @@ def to_float(values):
     return ops.cast(values, "float32")
 
 
-def decode(y_true, y_pred, from_logits):
-    """`Labels` and `Prediction` of a loss' arguments, each decoded at most once."""
+def most_nats(from_logits):
+    """The largest `-log(p)` that a `Prediction` has."""
+    return math.inf if from_logits else -math.log(SMALLEST_PROBABILITY)
+
+
+def decode(y_true, y_pred, from_logits=False):
+    """The labels and the prediction of a loss, whatever their format.
+
+    The first line of a loss function: the rest of it is then the same for class ids,
+    one-hot and soft labels, probabilities and logits.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, one-hot or soft labels, shape
+            `(..., classes)`, or a `Labels`, which is returned as it is.
+        y_pred: Probabilities in [0, 1] or logits, shape `(..., classes)`, or a
+            `Prediction`, which is returned as it is.
+        from_logits: Whether `y_pred` holds logits.
+
+    Returns:
+        A `Labels` and a `Prediction`.
+
+    Raises:
+        ValueError: As `Labels`.
+
+    Example:
+        >>> def miss(y_true, y_pred, from_logits=False):
+        ...     labels, prediction = decode(y_true, y_pred, from_logits)
+        ...     return 1 - prediction.pick_probability(labels)
+        >>> [round(float(miss(y, [[0.7, 0.3]])[0]), 4) for y in ([0], [[0.0, 1.0]])]
+        [0.3, 0.7]
+    """
     prediction = y_pred
     if not isinstance(prediction, Prediction):
         prediction = Prediction(y_pred, from_logits)
@@ -35,15 +66,27 @@ def decode(y_true, y_pred, from_logits):
 
 
 class Prediction:
-    """Class probabilities behind one interface, from probabilities or logits.
+    """Class probabilities and their logarithms, from probabilities or logits.
 
-    Logits are kept as they are, less their maximum, beside the logarithm of the sum of
-    their exponentials: picking the label's logarithm out of them then touches each
-    logit once, and nothing overflows. Probabilities below `SMALLEST_PROBABILITY` count
-    as that in a logarithm, but keep a gradient.
+    Logits are kept less their maximum, together with the logarithm of the sum of their
+    exponentials: picking the label's logarithm then touches each logit once, and
+    nothing overflows. Probabilities below 1e-7 count as 1e-7 in a logarithm, but keep a
+    gradient.
+
+    Args:
+        y_pred: Probabilities in [0, 1] or logits, shape `(..., classes)`.
+        from_logits: Whether `y_pred` holds logits.
 
     Attributes:
-        scores: Shape `(..., classes)`: shifted logits, or logarithms.
+        scores: Float tensor, shape `(..., classes)`: shifted logits, or logarithms.
+
+    Raises:
+        ValueError: The rank of `y_pred` is not known.
+
+    Example:
+        >>> prediction = Prediction([[2.0, 0.0, -1.0]], from_logits=True)
+        >>> round(float(prediction.probabilities()[0, 0]), 4)
+        0.8438
     """
 
     holds_tensors = True
@@ -140,6 +183,11 @@ class Labels:
     class a row. Anything of the shape of the predictions is a row of label mass,
     one-hot or soft. Ids are compared as integers, so no float type rounds them.
 
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or rows, shape `(..., classes)`.
+        y_pred: Float tensor, shape `(..., classes)`, for its shape and type.
+        ignore_class: Int or None, an id that is allowed besides the classes.
+
     Attributes:
         ids: Int32 tensor of shape `(...)`, or None.
         rows: Float tensor of shape `(..., classes)`, or None.
@@ -155,6 +203,11 @@ class Labels:
     1.5, selects nothing, so that `pick` is 0; an entry of a row that is negative or not
     finite counts as 0; and `known` is False for such an id and for a row whose mass is
     not 1, for which `FunctionLoss` gives the loss 0.
+
+    Example:
+        >>> labels = Labels([0, 2], keras.ops.zeros((2, 3)))
+        >>> ops.convert_to_numpy(labels.dense("float32"))[1].tolist()
+        [0.0, 0.0, 1.0]
     """
 
     holds_tensors = True
@@ -224,7 +277,7 @@ class Labels:
         Ids of no class and rows whose mass is not 1 are no label.
         """
         if self.ids is None:
-            return None if self._seen else ops.abs(self.total() - 1) <= _SLACK
+            return None if self._seen else ops.abs(self.total() - 1) <= MASS_TOLERANCE
         return ops.logical_and(self.ids >= 0, self.ids < self.num_classes)
 
     def equal(self, class_id):
@@ -286,7 +339,7 @@ def _check_visible_rows(rows, zeros_allowed):
     with np.errstate(invalid="ignore"):  # infinities of both signs
         total = rows.sum(axis=-1)
     infinite = ~np.isfinite(rows)
-    bad = (rows < 0).any(axis=-1) | ~(np.abs(total - 1) <= _SLACK)
+    bad = (rows < 0).any(axis=-1) | ~(np.abs(total - 1) <= MASS_TOLERANCE)
     if zeros_allowed:
         bad &= rows.any(axis=-1)
     if infinite.any():

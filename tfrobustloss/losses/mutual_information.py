@@ -112,9 +112,16 @@ class DeterminantMutualInformation(FunctionLoss):
 
     function = staticmethod(determinant_mutual_information)
     per_example = False  # so no combination with losses that are
+    purpose = "noise of any class matrix, a batch at a time; needs a trained start"
+    paper = "Xu et al. 2019"
+    paper_url = "https://arxiv.org/abs/1909.03388"
 
-    def __init__(self, from_logits=False, ignore_class=None, **keras_options):
-        super().__init__({"from_logits": from_logits}, ignore_class, **keras_options)
+    def __init__(self, from_logits=False, **options):
+        super().__init__(from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return -math.inf, -_SMALLEST
 
     def call(self, y_true, y_pred, sample_weight=None):
         """Loss of the batch, shape `()`, in float32 or float64; nothing ignored."""

@@ -1,11 +1,13 @@
 """Negative learning: which classes it is not (Kim et al., ICCV 2019)."""
 
+import math
+
 import keras
 from keras import ops
 
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode, to_float
+from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode, most_nats, to_float
 from tfrobustloss.losses.rows import row_max
 
 _BELOW_ALL = -2e30
@@ -85,13 +87,16 @@ class NegativeLearning(FunctionLoss):
     """`negative_learning` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(negative_learning)
+    purpose = "label noise: teaches what an example is not; complementary labels"
+    paper = "Kim et al. 2019"
 
-    def __init__(
-        self,
-        complementary=False,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
-        parameters = {"complementary": complementary, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, complementary=False, from_logits=False, **options):
+        super().__init__(
+            complementary=complementary, from_logits=from_logits, **options
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        if self.from_logits or self.complementary:
+            return 0, math.inf
+        return 0, most_nats(False) / (num_classes - 1)

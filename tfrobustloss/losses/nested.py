@@ -10,30 +10,30 @@ from tfrobustloss.losses.base import FunctionLoss, TaskLoss
 class NestedLoss(FunctionLoss):
     """A loss made of others: their functions and parameters, in one computation.
 
-    The inner losses' own reduction, name and dtype play no part. An `ignore_class`
-    must be given to the outer loss, which is the one that knows of the mean.
+    A subclass names the arguments that are losses in `inner`. Their own reduction, name
+    and dtype play no part. An `ignore_class` must be given to the outer loss, which is
+    the one that knows of the mean.
 
     Args:
-        inner: Dict of the function's arguments that are losses, by name.
-        parameters: Dict of its other arguments.
-        ignore_class: See `FunctionLoss`.
-        **keras_options: `reduction`, `name`, `dtype`: see `FunctionLoss`.
+        **options: The function's arguments by name, and those of `FunctionLoss`.
 
     Raises:
         TypeError: An inner loss is no classification loss of this package.
         ValueError: An inner loss has an `ignore_class`.
     """
 
-    def __init__(self, inner, parameters, ignore_class=None, **keras_options):
+    inner = ()
+
+    def __init__(self, **options):
+        inner = {name: options.pop(name) for name in self.inner}
         check_inner(type(self).__name__, **inner)
-        super().__init__(parameters, ignore_class, **keras_options)
-        self._inner = tuple(inner)
+        super().__init__(**options)
         for name, loss in inner.items():
             setattr(self, name, loss)
 
     def get_config(self):
         """Everything that builds this loss again, inner losses as their configs."""
-        inner = {name: getattr(self, name) for name in self._inner}
+        inner = {name: getattr(self, name) for name in self.inner}
         configs = {name: keras.losses.serialize(loss) for name, loss in inner.items()}
         return {**super().get_config(), **configs}
 
@@ -48,7 +48,7 @@ class NestedLoss(FunctionLoss):
         return cls(**{**config, **built})
 
     def _parameters(self):
-        inner = {name: getattr(self, name) for name in self._inner}
+        inner = {name: getattr(self, name) for name in self.inner}
         return {**inner, **super()._parameters()}
 
 
@@ -74,7 +74,7 @@ def on_logits(loss, from_logits):
         )
     other = object.__new__(type(loss))  # a config would lose the variables
     vars(other).update(vars(loss))
-    for name in getattr(loss, "_inner", ()):
+    for name in getattr(loss, "inner", ()):
         setattr(other, name, on_logits(getattr(loss, name), from_logits))
     other.from_logits = from_logits
     return other
@@ -85,7 +85,7 @@ def check_inner(owner, **losses):
     for name, loss in losses.items():
         known = isinstance(loss, FunctionLoss) and not isinstance(loss, TaskLoss)
         known = known and hasattr(loss, "from_logits")
-        known = known and getattr(loss, "per_example", True)
+        known = known and loss.per_example
         if not known:
             constraint = "a classification loss of this package"
             hint = "Wrap your own function in a subclass of `FunctionLoss`."

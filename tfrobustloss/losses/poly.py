@@ -6,7 +6,7 @@ from keras import ops
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.labels import decode, most_nats
 
 _LIMITS = {"epsilon": Range(low=-1)}
 
@@ -57,9 +57,13 @@ class PolyCrossEntropy(FunctionLoss):
 
     function = staticmethod(poly_cross_entropy)
     limits = _LIMITS
+    purpose = "nothing by itself: cross-entropy tuned by one term"
+    paper = "Leng et al. 2022"
+    paper_url = "https://arxiv.org/abs/2204.12511"
 
-    def __init__(
-        self, epsilon=2.0, from_logits=False, ignore_class=None, **keras_options
-    ):
-        parameters = {"epsilon": epsilon, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, epsilon=2.0, from_logits=False, **options):
+        super().__init__(epsilon=epsilon, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, most_nats(self.from_logits) + max(self.epsilon, 0)

@@ -1,5 +1,7 @@
 """Cross-entropy of a sharp prediction that is rewarded for being sparse (ICCV 2021)."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -101,6 +103,8 @@ class SparseRegularized(FunctionLoss):
 
     function = staticmethod(sparse_regularized)
     limits = _LIMITS
+    purpose = "label noise, by sharp and sparse predictions"
+    paper = "Zhou et al. 2021"
 
     def __init__(
         self,
@@ -109,14 +113,17 @@ class SparseRegularized(FunctionLoss):
         weight=1.2,
         normalize=True,
         from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        **options,
     ):
-        parameters = {
-            "temperature": temperature,
-            "exponent": exponent,
-            "weight": weight,
-            "normalize": normalize,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            temperature=temperature,
+            exponent=exponent,
+            weight=weight,
+            normalize=normalize,
+            from_logits=from_logits,
+            **options,
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, math.inf

@@ -91,9 +91,15 @@ class MeanSquaredError(FunctionLoss):
     """`mean_squared_error` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(mean_squared_error)
+    purpose = "outliers, bounded: the Brier score"
+    paper = "Brier 1950"
 
-    def __init__(self, from_logits=False, ignore_class=None, **keras_options):
-        super().__init__({"from_logits": from_logits}, ignore_class, **keras_options)
+    def __init__(self, from_logits=False, **options):
+        super().__init__(from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, 2
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -101,6 +107,12 @@ class SquaredHinge(FunctionLoss):
     """`squared_hinge` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(squared_hinge)
+    purpose = "nothing: a baseline of the Adma paper"
+    paper = "Shrivastava 2020"
 
-    def __init__(self, from_logits=False, ignore_class=None, **keras_options):
-        super().__init__({"from_logits": from_logits}, ignore_class, **keras_options)
+    def __init__(self, from_logits=False, **options):
+        super().__init__(from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 1 - 1 / num_classes, 1 + 3 / num_classes

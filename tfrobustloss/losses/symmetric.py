@@ -8,7 +8,7 @@ from keras import ops
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.labels import decode, most_nats
 
 _LIMITS = {
     "alpha": Range(low=0),
@@ -69,16 +69,16 @@ class ReverseCrossEntropy(FunctionLoss):
 
     function = staticmethod(reverse_cross_entropy)
     limits = {"log_zero": _LIMITS["log_zero"]}
+    purpose = "symmetric noise: a scaled `MeanAbsoluteError`"
+    paper = "Wang et al. 2019"
+    paper_url = "https://arxiv.org/abs/1908.06112"
 
-    def __init__(
-        self,
-        log_zero=_LOG_ZERO,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
-    ):
-        parameters = {"log_zero": log_zero, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, log_zero=_LOG_ZERO, from_logits=False, **options):
+        super().__init__(log_zero=log_zero, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, -self.log_zero
 
 
 @keras_function
@@ -131,20 +131,22 @@ class SymmetricCrossEntropy(FunctionLoss):
 
     function = staticmethod(symmetric_cross_entropy)
     limits = _LIMITS
+    purpose = "label noise, by adding the reverse direction"
+    paper = "Wang et al. 2019"
+    paper_url = "https://arxiv.org/abs/1908.06112"
 
     def __init__(
-        self,
-        alpha=0.1,
-        beta=1.0,
-        log_zero=_LOG_ZERO,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        self, alpha=0.1, beta=1.0, log_zero=_LOG_ZERO, from_logits=False, **options
     ):
-        parameters = {
-            "alpha": alpha,
-            "beta": beta,
-            "log_zero": log_zero,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            alpha=alpha,
+            beta=beta,
+            log_zero=log_zero,
+            from_logits=from_logits,
+            **options,
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        active = self.alpha and self.alpha * most_nats(self.from_logits)
+        return 0, active - self.beta * self.log_zero

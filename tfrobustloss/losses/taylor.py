@@ -126,8 +126,7 @@ class TaylorLoss(FunctionLoss):
             of another number of classes are then refused.
         bounds: `(low, high)` from an earlier config; found when not given.
         from_logits: See `taylor_loss`.
-        ignore_class: See `FunctionLoss`.
-        **keras_options: `reduction`, `name`, `dtype`: see `FunctionLoss`.
+        **options: `ignore_class`, `reduction`, `name`, `dtype`: see `FunctionLoss`.
 
     Raises:
         ValueError: As `taylor_loss`; also if `eta` comes without `num_classes`, with
@@ -135,6 +134,9 @@ class TaylorLoss(FunctionLoss):
     """
 
     function = staticmethod(taylor_loss)
+    purpose = "what it was searched for"
+    paper = "Gao et al. 2021"
+    paper_url = "https://arxiv.org/abs/2103.00243"
 
     def __init__(
         self,
@@ -143,8 +145,7 @@ class TaylorLoss(FunctionLoss):
         num_classes=None,
         bounds=None,
         from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        **options,
     ):
         owner = type(self).__name__
         _check_theta(owner, theta)
@@ -158,14 +159,9 @@ class TaylorLoss(FunctionLoss):
             bounds = self._find_bounds(theta, num_classes)
         elif len(bounds) != 2 or not bounds[0] < bounds[1]:
             raise ParameterError(owner, "bounds", bounds, "two numbers, low < high")
-        parameters = {
-            "theta": theta,
-            "eta": eta,
-            "bounds": None if bounds is None else [float(value) for value in bounds],
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(theta=theta, eta=eta, from_logits=from_logits, **options)
         self.num_classes = num_classes
+        self._range = None if bounds is None else [float(value) for value in bounds]
 
     def _find_bounds(self, theta, num_classes):
         owner = type(self).__name__
@@ -199,4 +195,8 @@ class TaylorLoss(FunctionLoss):
 
     def get_config(self):
         """Everything that builds this loss again, its bounds included."""
-        return {**super().get_config(), "num_classes": self.num_classes}
+        own = {"bounds": self._range, "num_classes": self.num_classes}
+        return {**super().get_config(), **own}
+
+    def _parameters(self):
+        return {**super()._parameters(), "bounds": self._range}

@@ -73,8 +73,13 @@ class TaylorCrossEntropy(FunctionLoss):
 
     function = staticmethod(taylor_cross_entropy)
     limits = _LIMITS
+    purpose = "label noise, bounded; `order` from MAE (1) to cross-entropy"
+    paper = "Feng et al. 2020"
 
-    def __init__(self, order=2, from_logits=False, ignore_class=None, **keras_options):
+    def __init__(self, order=2, from_logits=False, **options):
         _check_order("TaylorCrossEntropy", order)
-        parameters = {"order": int(order), "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(order=int(order), from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, sum(1 / i for i in range(1, self.order + 1))

@@ -1,5 +1,7 @@
 """Bi-tempered logistic loss (Amid et al., NeurIPS 2019)."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -209,23 +211,27 @@ class BiTemperedLogistic(FunctionLoss):
 
     function = staticmethod(bi_tempered_logistic)
     limits = _LIMITS
+    purpose = "outliers far off (`t1` < 1), wrong labels near the border (`t2` > 1)"
+    paper = "Amid et al. 2019"
+    paper_url = "https://arxiv.org/abs/1906.03361"
 
     def __init__(
-        self,
-        t1=0.8,
-        t2=1.2,
-        label_smoothing=0.0,
-        from_logits=False,
-        ignore_class=None,
-        **keras_options,
+        self, t1=0.8, t2=1.2, label_smoothing=0.0, from_logits=False, **options
     ):
-        parameters = {
-            "t1": t1,
-            "t2": t2,
-            "label_smoothing": label_smoothing,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, ignore_class, **keras_options)
+        super().__init__(
+            t1=t1,
+            t2=t2,
+            label_smoothing=label_smoothing,
+            from_logits=from_logits,
+            **options,
+        )
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        if self.t1 == 1:
+            return 0, math.inf
+        spread = 1 / (2 - self.t1) if self.label_smoothing else 0
+        return 0, 1 / (1 - self.t1) + spread
 
     def activation(self, logits):
         """The tempered softmax of the loss' own temperature `t2`."""

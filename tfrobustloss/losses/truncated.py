@@ -9,6 +9,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.generalized import power_loss
 from tfrobustloss.losses.labels import decode
 
 _LIMITS = {"q": Range(0, 1), "k": Range(0, 1, open_high=True)}
@@ -80,9 +81,13 @@ class TruncatedGeneralizedCrossEntropy(FunctionLoss):
 
     function = staticmethod(truncated_generalized_cross_entropy)
     limits = _LIMITS
+    purpose = "label noise: gives up labels with `p` below `k`; needs a warm-up"
+    paper = "Zhang and Sabuncu 2018"
+    paper_url = "https://arxiv.org/abs/1805.07836"
 
-    def __init__(
-        self, q=0.7, k=0.5, from_logits=False, ignore_class=None, **keras_options
-    ):
-        parameters = {"q": q, "k": k, "from_logits": from_logits}
-        super().__init__(parameters, ignore_class, **keras_options)
+    def __init__(self, q=0.7, k=0.5, from_logits=False, **options):
+        super().__init__(q=q, k=k, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, power_loss(self.k, self.q)

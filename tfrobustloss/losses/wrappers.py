@@ -131,11 +131,16 @@ def _check_logits(owner, loss):
 class _OnLogits(NestedLoss):
     """A loss around another one that reads logits, and only logits."""
 
+    inner = ("loss",)
     from_logits = True
 
-    def __init__(self, loss, parameters, ignore_class=None, **keras_options):
+    def __init__(self, loss, **options):
         _check_logits(type(self).__name__, loss)
-        super().__init__({"loss": loss}, parameters, ignore_class, **keras_options)
+        super().__init__(loss=loss, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label: the inner loss's."""
+        return self.loss.bounds(num_classes)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -145,16 +150,19 @@ class LogitClip(_OnLogits):
     Args:
         loss: See `logit_clip`; `CrossEntropy(from_logits=True)` by default.
         max_norm: See `logit_clip`.
-        ignore_class: See `FunctionLoss`; `loss` must have none.
-        **keras_options: `reduction`, `name`, `dtype`: see `FunctionLoss`.
+        **options: `ignore_class`, which `loss` must not have, `reduction`, `name` and
+            `dtype`: see `FunctionLoss`.
     """
 
     function = staticmethod(logit_clip)
     limits = _CLIP
+    purpose = "label noise: any loss on logits of bounded length"
+    paper = "Wei et al. 2023"
+    paper_url = "https://arxiv.org/abs/2212.04055"
 
-    def __init__(self, loss=None, max_norm=1.0, ignore_class=None, **keras_options):
+    def __init__(self, loss=None, max_norm=1.0, **options):
         loss = CrossEntropy(from_logits=True) if loss is None else loss
-        super().__init__(loss, {"max_norm": max_norm}, ignore_class, **keras_options)
+        super().__init__(loss, max_norm=max_norm, **options)
 
     def activation(self, logits):
         """The probabilities that the inner loss sees in the clipped logits."""
@@ -168,16 +176,19 @@ class LogitBias(_OnLogits):
     Args:
         loss: See `logit_bias`; `MeanAbsoluteError(from_logits=True)` by default.
         bias: See `logit_bias`.
-        ignore_class: See `FunctionLoss`; `loss` must have none.
-        **keras_options: `reduction`, `name`, `dtype`: see `FunctionLoss`.
+        **options: `ignore_class`, which `loss` must not have, `reduction`, `name` and
+            `dtype`: see `FunctionLoss`.
     """
 
     function = staticmethod(logit_bias)
     limits = _BIAS
+    purpose = "many classes: any bounded loss, started where it has a gradient"
+    paper = "Staats et al. 2025"
+    paper_url = "https://arxiv.org/abs/2306.05497"
 
-    def __init__(self, loss=None, bias=None, ignore_class=None, **keras_options):
+    def __init__(self, loss=None, bias=None, **options):
         loss = MeanAbsoluteError(from_logits=True) if loss is None else loss
-        super().__init__(loss, {"bias": bias}, ignore_class, **keras_options)
+        super().__init__(loss, bias=bias, **options)
 
     def activation(self, logits):
         """The probabilities that the inner loss sees in logits without the bias."""

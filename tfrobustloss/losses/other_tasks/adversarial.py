@@ -10,12 +10,60 @@ import keras
 from keras import ops
 
 from tfrobustloss._core.functions import keras_function
-from tfrobustloss._core.validation import Range, check
+from tfrobustloss._core.validation import ParameterError, Range, check, check_choice
 from tfrobustloss.losses.base import TaskLoss
-from tfrobustloss.losses.other_tasks._roles import RoleLoss, check_role, loss_of_role
+from tfrobustloss.losses.other_tasks.targets import as_floats, shares
 
+_LARGEST = 1e30  # sums of it stay finite in float32
 _LARGEST_SQUARED = 1e15
 _TARGETS = {name: Range(-1e6, 1e6) for name in ("real", "fake", "target")}
+
+
+class RoleLoss(TaskLoss):
+    """A loss whose one parameter is the role."""
+
+    def __init__(self, role="discriminator", **options):
+        check_role(type(self).__name__, role)
+        super().__init__(role=role, **options)
+
+
+def loss_of_role(owner, given, real, generated, generator, largest=_LARGEST):
+    """The role's loss of each logit, given those of real and generated examples."""
+    y_true, logits, role = given
+    check_role(owner, role)
+    y_true, logits = as_floats(y_true, logits)
+    logits = ops.clip(logits, -largest, largest)
+    if len(logits.shape) > 1 and logits.shape[-1] == 1:
+        logits = ops.squeeze(logits, -1)
+    y_true = shares(owner, y_true, "1 stands for real and 0 for generated.")
+    realness = _fitted(owner, y_true, logits)
+    if role == "generator":
+        return (1 - realness) * generator(logits)
+    return realness * real(logits) + (1 - realness) * generated(logits)
+
+
+def _fitted(owner, y_true, logits):
+    """`y_true` with as many axes as `logits`."""
+    shape = tuple(y_true.shape)
+    while len(y_true.shape) > len(logits.shape) and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    while len(y_true.shape) < len(logits.shape):
+        y_true = ops.expand_dims(y_true, -1)
+    fits = len(y_true.shape) == len(logits.shape) and all(
+        a in (1, b) or None in (a, b)
+        for a, b in zip(y_true.shape, logits.shape, strict=True)
+    )
+    if not fits:
+        constraint = (
+            f"of shape {tuple(logits.shape)}, as the logits, or one per example"
+        )
+        raise ParameterError(owner, "y_true", shape, constraint)
+    return y_true
+
+
+def check_role(owner, role):
+    """Raises unless `role` is one of the two."""
+    check_choice(owner, "role", role, ("discriminator", "generator"))
 
 
 def _miss(logits):
@@ -73,6 +121,9 @@ class MinimaxGAN(RoleLoss):
     """`minimax_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(minimax_gan)
+    purpose = "generative adversarial networks: the original game"
+    paper = "Goodfellow et al. 2014"
+    paper_url = "https://arxiv.org/abs/1406.2661"
 
 
 @keras_function
@@ -116,6 +167,9 @@ class NonSaturatingGAN(RoleLoss):
     """`non_saturating_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(non_saturating_gan)
+    purpose = "the same, with a generator that learns from the start"
+    paper = "Goodfellow et al. 2014"
+    paper_url = "https://arxiv.org/abs/1406.2661"
 
 
 @keras_function
@@ -176,13 +230,13 @@ class LeastSquaresGAN(TaskLoss):
 
     function = staticmethod(least_squares_gan)
     limits = _TARGETS
+    purpose = "the same, by squared distances"
+    paper = "Mao et al. 2017"
+    paper_url = "https://arxiv.org/abs/1611.04076"
 
-    def __init__(
-        self, real=1.0, fake=0.0, target=1.0, role="discriminator", **keras_options
-    ):
+    def __init__(self, real=1.0, fake=0.0, target=1.0, role="discriminator", **options):
         check_role("LeastSquaresGAN", role)
-        parameters = {"real": real, "fake": fake, "target": target, "role": role}
-        super().__init__(parameters, **keras_options)
+        super().__init__(real=real, fake=fake, target=target, role=role, **options)
 
 
 @keras_function
@@ -230,6 +284,9 @@ class WassersteinGAN(RoleLoss):
     """`wasserstein_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(wasserstein_gan)
+    purpose = "the same, for a critic of bounded slope"
+    paper = "Arjovsky et al. 2017"
+    paper_url = "https://arxiv.org/abs/1701.07875"
 
 
 @keras_function
@@ -274,3 +331,6 @@ class HingeGAN(RoleLoss):
     """`hinge_gan` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(hinge_gan)
+    purpose = "the same, with a margin for the critic"
+    paper = "Lim and Ye 2017"
+    paper_url = "https://arxiv.org/abs/1705.02894"

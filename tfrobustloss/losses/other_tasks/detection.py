@@ -16,12 +16,7 @@ from keras import ops
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import TaskLoss
-from tfrobustloss.losses.other_tasks._anchors import (
-    balance,
-    focal_terms,
-    over_positives,
-    positives,
-)
+from tfrobustloss.losses.labels import SMALLEST_PROBABILITY
 from tfrobustloss.losses.other_tasks.boxes import check_format, paired_iou
 from tfrobustloss.losses.other_tasks.targets import (
     as_floats,
@@ -40,7 +35,54 @@ _LOCALIZATION_LIMITS = {
     "beta": Range(low=1e-6, high=1e6),
 }
 _LARGEST = 1e30  # sums of it stay finite in float32
+_LARGEST_NORM = 1e6
 _ONE_HOT = "Give a column per class: 1 where the box holds it, 0 elsewhere."
+
+
+def focal_terms(targets, y_pred, gamma, alpha, from_logits):
+    """What each class costs for being there, and for not being there."""
+    if from_logits:
+        logits = ops.clip(y_pred, -_LARGEST, _LARGEST)
+        log_p, log_rest = -ops.softplus(-logits), -ops.softplus(logits)
+    else:
+        log_p, log_rest = _log(y_pred), _log(1 - y_pred)
+    hit = -targets * ops.exp(gamma * log_rest) * log_p
+    miss = -(1 - targets) * ops.exp(gamma * log_p) * log_rest
+    if alpha is None:
+        return hit, miss
+    return alpha * hit, (1 - alpha) * miss
+
+
+def _log(p):
+    """Logarithm of a probability, at least that of 1e-7, with a gradient below it."""
+    clipped = ops.stop_gradient(ops.clip(p, SMALLEST_PROBABILITY, 1.0))
+    return ops.log(clipped + (p - ops.stop_gradient(p)))
+
+
+def balance(hit, targets, iou, eta):
+    """Weights of the positives' terms by their overlap that keep the terms' sum."""
+    if 0 in hit.shape:  # no anchors, and Keras refuses the maximum of nothing
+        return ops.ones_like(hit)
+    best = ops.max(ops.where(targets > 0, iou, 0))
+    overlaps = best > 0  # without any, all count alike
+    weight = ops.power(ops.where(overlaps, iou / ops.where(overlaps, best, 1), 1), eta)
+    total, weighted = ops.sum(hit), ops.sum(hit * weight)
+    divisor = ops.maximum(weighted, total / _LARGEST_NORM)
+    some = divisor > 0
+    norm = ops.where(some, total / ops.where(some, divisor, 1), 1)
+    return ops.stop_gradient(weight * norm)
+
+
+def positives(y_true):
+    """Which rows `[box, classes]` have a class, or None where there are boxes alone."""
+    return ops.any(y_true[..., 4:] > 0, axis=-1) if y_true.shape[-1] > 4 else None
+
+
+def over_positives(losses, targets):
+    """The losses, scaled so that their mean is their sum over the positive rows."""
+    found = ops.cast(ops.any(targets > 0, axis=-1), losses.dtype)
+    rows = ops.sum(ops.ones_like(found))
+    return losses * (rows / ops.maximum(ops.sum(found), 1))
 
 
 @keras_function
@@ -95,22 +137,20 @@ class SigmoidFocal(TaskLoss):
 
     function = staticmethod(sigmoid_focal)
     limits = _FOCAL_LIMITS
+    purpose = "detection: rare objects among easy anchors"
+    paper = "Lin et al. 2017"
+    paper_url = "https://arxiv.org/abs/1708.02002"
 
     def __init__(
-        self,
-        gamma=2.0,
-        alpha=0.25,
-        from_logits=False,
-        per_positive=False,
-        **keras_options,
+        self, gamma=2.0, alpha=0.25, from_logits=False, per_positive=False, **options
     ):
-        parameters = {
-            "gamma": gamma,
-            "alpha": alpha,
-            "from_logits": from_logits,
-            "per_positive": per_positive,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            gamma=gamma,
+            alpha=alpha,
+            from_logits=from_logits,
+            per_positive=per_positive,
+            **options,
+        )
 
     def activation(self, logits):
         """Sigmoid: each class has a probability of its own."""
@@ -188,6 +228,9 @@ class IoUBalancedClassification(TaskLoss):
 
     function = staticmethod(iou_balanced_classification)
     limits = _CLASSIFICATION_LIMITS
+    purpose = "the same; anchors count by the overlap of their box"
+    paper = "Wu et al. 2019"
+    paper_url = "https://arxiv.org/abs/1908.05641"
 
     def __init__(
         self,
@@ -198,19 +241,19 @@ class IoUBalancedClassification(TaskLoss):
         box_format="deltas",
         variance=None,
         per_positive=False,
-        **keras_options,
+        **options,
     ):
         check_format("IoUBalancedClassification", box_format, variance)
-        parameters = {
-            "eta": eta,
-            "gamma": gamma,
-            "alpha": alpha,
-            "from_logits": from_logits,
-            "box_format": box_format,
-            "variance": variance,
-            "per_positive": per_positive,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            eta=eta,
+            gamma=gamma,
+            alpha=alpha,
+            from_logits=from_logits,
+            box_format=box_format,
+            variance=variance,
+            per_positive=per_positive,
+            **options,
+        )
 
     def activation(self, logits):
         """Sigmoid of the class logits alone, without the four numbers of the box."""
@@ -278,18 +321,17 @@ class IoUBalancedLocalization(TaskLoss):
 
     function = staticmethod(iou_balanced_localization)
     limits = _LOCALIZATION_LIMITS
+    purpose = "boxes that are nearly right, not outliers"
+    paper = "Wu et al. 2019"
+    paper_url = "https://arxiv.org/abs/1908.05641"
 
     def __init__(
-        self, lam=1.5, beta=0.11, box_format="deltas", variance=None, **keras_options
+        self, lam=1.5, beta=0.11, box_format="deltas", variance=None, **options
     ):
         check_format("IoUBalancedLocalization", box_format, variance)
-        parameters = {
-            "lam": lam,
-            "beta": beta,
-            "box_format": box_format,
-            "variance": variance,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            lam=lam, beta=beta, box_format=box_format, variance=variance, **options
+        )
 
     def counted(self, y_true):
         """Which anchors are positives, or None for boxes alone."""

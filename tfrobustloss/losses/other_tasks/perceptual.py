@@ -128,7 +128,7 @@ class Perceptual(TaskLoss):
         mean_gram: See `perceptual`.
         style_image: The image whose style is wanted, shape `(height, width,
             channels)`, of any size; None for the style of each target image.
-        **keras_options: `reduction`, `name`, `dtype`: see `TaskLoss`.
+        **options: `reduction`, `name`, `dtype`: see `TaskLoss`.
 
     Raises:
         TypeError: `feature_extractor` is of another kind.
@@ -139,6 +139,9 @@ class Perceptual(TaskLoss):
 
     function = staticmethod(perceptual)
     limits = _LIMITS
+    purpose = "images, by what a network sees in them: content, style, smoothness"
+    paper = "Johnson et al. 2016"
+    paper_url = "https://arxiv.org/abs/1603.08155"
 
     def __init__(
         self,
@@ -150,15 +153,15 @@ class Perceptual(TaskLoss):
         total_variation_weight=1e-6,
         mean_gram=True,
         style_image=None,
-        **keras_options,
+        **options,
     ):
-        parameters = {
-            "content_weight": content_weight,
-            "style_weight": style_weight,
-            "total_variation_weight": total_variation_weight,
-            "mean_gram": mean_gram,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            content_weight=content_weight,
+            style_weight=style_weight,
+            total_variation_weight=total_variation_weight,
+            mean_gram=mean_gram,
+            **options,
+        )
         named = feature_extractor if isinstance(feature_extractor, str) else None
         vgg16 = named == "vgg16"
         self.content_layers = _names(

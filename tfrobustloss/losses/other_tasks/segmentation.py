@@ -10,11 +10,13 @@ mean of `boundary`.
 """
 
 import functools
+import numbers
 
 import keras
 from keras import ops
 
 from tfrobustloss._core import models
+from tfrobustloss._core.backend import get_keras_mask
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import (
     ParameterError,
@@ -22,21 +24,86 @@ from tfrobustloss._core.validation import (
     Range,
     check,
 )
-from tfrobustloss.losses.base import FunctionLoss
+from tfrobustloss.losses.base import FunctionLoss, TaskLoss
 from tfrobustloss.losses.nested import values
 from tfrobustloss.losses.other_tasks import targets
-from tfrobustloss.losses.other_tasks._maps import (
-    LARGEST,
-    MapLoss,
-    channels,
-    probabilities,
-    side_by_side,
-    takes_logits,
-)
 from tfrobustloss.losses.rows import row_max
 
 _DICE_LIMITS = {"smooth": Range(low=0)}
 _COMBINED_LIMITS = {"alpha": Range(0, 1)}
+_LARGEST = 1e30  # sums of it stay finite in float32
+
+
+class MapLoss(TaskLoss):
+    """A `TaskLoss` with one value an image, which a mask of its pixels does not fit."""
+
+    def activation(self, logits):
+        """Softmax over the channels, or the sigmoid of a single channel."""
+        return probabilities(logits, from_logits=True)
+
+    def _reduced(self, y_true, y_pred, sample_weight):
+        mask = get_keras_mask(y_pred)
+        if mask is not None and len(mask.shape) > 1:
+            constraint = "without a mask of steps, which have no loss of their own"
+            shown = f"a mask of shape {tuple(mask.shape)}"
+            hint = (
+                "End the model in a layer whose `compute_mask` returns None and that "
+                "multiplies probabilities by the mask; steps with zeros for targets "
+                "as well do not count."
+            )
+            owner = type(self).__name__
+            raise ParameterError(owner, "y_pred", shown, constraint, hint)
+        return super()._reduced(y_true, y_pred, sample_weight)
+
+
+def probabilities(y_pred, from_logits):
+    """Probabilities as they are, or of logits: a softmax's, a sigmoid's if alone."""
+    if not from_logits:
+        return y_pred
+    logits = ops.clip(y_pred, -_LARGEST, _LARGEST)
+    if logits.shape[-1] == 1:
+        return ops.sigmoid(logits)
+    return ops.softmax(logits, axis=-1)
+
+
+def takes_logits(loss):
+    """What a loss says of `from_logits`: True, False, or None if it knows no such."""
+    return getattr(loss, "from_logits", loss.get_config().get("from_logits"))
+
+
+def channels(owner, classes, known=None):
+    """`classes` as a list of ints, or None for all.
+
+    Raises:
+        ValueError: They are no channels, of the `known` ones where that is a number.
+    """
+    if classes is None:
+        return None
+    fits = isinstance(classes, list | tuple) and len(classes) > 0
+    fits = fits and all(
+        isinstance(k, numbers.Integral) and 0 <= k and (known is None or k < known)
+        for k in classes
+    )
+    if not fits:
+        range_ = f", 0 to {known - 1}" if known else ""
+        constraint = f"None or a list of channels{range_}"
+        raise ParameterError(owner, "classes", classes, constraint)
+    return [int(k) for k in classes]
+
+
+def side_by_side(owner, y_true, y_pred):
+    """Masks, distances and predictions, each with as many channels."""
+    y_true, y_pred = targets.as_floats(y_true, y_pred)
+    shape, width = tuple(y_true.shape), y_pred.shape[-1]
+    if width is None:
+        constraint = "of a known number of channels"
+        raise ParameterError(owner, "y_pred", tuple(y_pred.shape), constraint)
+    if shape[-1] is None:  # known in the run alone, where another number fails here
+        y_true = ops.reshape(y_true, (*ops.shape(y_true)[:-1], 2 * width))
+    elif shape[-1] != 2 * width:
+        constraint = f"masks and distances side by side, {2 * width} channels"
+        raise ParameterError(owner, "y_true", shape, constraint)
+    return y_true[..., :width], y_true[..., width:], y_pred
 
 
 @keras_function
@@ -95,7 +162,7 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
 def _class_weights(size):
     """(smallest / size)², 1 for size 0, of shape `(batch, classes)`."""
     present = size > 0
-    smallest = -row_max(-ops.where(present, size, LARGEST))
+    smallest = -row_max(-ops.where(present, size, _LARGEST))
     ratio = smallest / ops.where(present, size, smallest)
     return ratio * ratio
 
@@ -106,10 +173,16 @@ class GeneralizedDice(MapLoss):
 
     function = staticmethod(generalized_dice)
     limits = _DICE_LIMITS
+    purpose = "segmentation with small classes, by overlap"
+    paper = "Sudre et al. 2017"
+    paper_url = "https://arxiv.org/abs/1707.03237"
 
-    def __init__(self, smooth=0.0, from_logits=False, **keras_options):
-        parameters = {"smooth": smooth, "from_logits": from_logits}
-        super().__init__(parameters, **keras_options)
+    def __init__(self, smooth=0.0, from_logits=False, **options):
+        super().__init__(smooth=smooth, from_logits=from_logits, **options)
+
+    def bounds(self, num_classes):
+        """Smallest and largest value for a one-hot label."""
+        return 0, 1
 
 
 @keras_function
@@ -148,7 +221,7 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
     targets.check_shapes("boundary", distance, y_pred)
     classes = channels("boundary", classes, y_pred.shape[-1])
     distance = targets.numbers("boundary", distance)
-    distance = ops.clip(distance, -LARGEST, LARGEST)
+    distance = ops.clip(distance, -_LARGEST, _LARGEST)
     products = distance * probabilities(y_pred, from_logits)
     if classes is not None:
         products = ops.stack([products[..., k] for k in classes], axis=-1)
@@ -160,11 +233,13 @@ class Boundary(MapLoss):
     """`boundary` as a `keras.losses.Loss`; arguments as there."""
 
     function = staticmethod(boundary)
+    purpose = "the same, by distance to the border"
+    paper = "Kervadec et al. 2019"
+    paper_url = "https://arxiv.org/abs/1812.07032"
 
-    def __init__(self, classes=None, from_logits=False, **keras_options):
+    def __init__(self, classes=None, from_logits=False, **options):
         classes = channels("Boundary", classes)
-        parameters = {"classes": classes, "from_logits": from_logits}
-        super().__init__(parameters, **keras_options)
+        super().__init__(classes=classes, from_logits=from_logits, **options)
 
 
 @keras_function
@@ -237,7 +312,7 @@ class RegionBoundary(MapLoss):
         rebalance: See `region_boundary`.
         classes: See `boundary`.
         from_logits: Whether `y_pred` holds logits.
-        **keras_options: `reduction`, `name`, `dtype`: see `TaskLoss`.
+        **options: `reduction`, `name`, `dtype`: see `TaskLoss`.
 
     Raises:
         TypeError: `region` is no loss.
@@ -246,6 +321,9 @@ class RegionBoundary(MapLoss):
 
     function = staticmethod(region_boundary)
     limits = _COMBINED_LIMITS
+    purpose = "the same: any loss on regions and `Boundary` in one"
+    paper = "Kervadec et al. 2019"
+    paper_url = "https://arxiv.org/abs/1812.07032"
 
     def __init__(
         self,
@@ -254,7 +332,7 @@ class RegionBoundary(MapLoss):
         rebalance=True,
         classes=None,
         from_logits=False,
-        **keras_options,
+        **options,
     ):
         if region is None:
             region = GeneralizedDice(from_logits=from_logits)
@@ -271,13 +349,13 @@ class RegionBoundary(MapLoss):
                 "RegionBoundary", "from_logits", from_logits, constraint
             )
         classes = channels("RegionBoundary", classes)
-        parameters = {
-            "alpha": alpha,
-            "rebalance": rebalance,
-            "classes": classes,
-            "from_logits": from_logits,
-        }
-        super().__init__(parameters, **keras_options)
+        super().__init__(
+            alpha=alpha,
+            rebalance=rebalance,
+            classes=classes,
+            from_logits=from_logits,
+            **options,
+        )
         self.region = region
         self._activates = from_logits and on_logits is None
 
