@@ -160,7 +160,7 @@ def test_an_error_has_its_parts(kind, base):
     error = kind("Owner", "n", 2, Range(low=3, integer=True), "Add one.")
     assert isinstance(error, base)
     assert (error.owner, error.name, error.value) == ("Owner", "n", 2)
-    assert (error.constraint, error.hint) == ("an integer in [3, inf)", "Add one.")
+    assert (str(error.constraint), error.hint) == ("an integer in [3, inf)", "Add one.")
     text = "Owner: `n` must be an integer in [3, inf). Received: n=2. Add one."
     assert str(error) == text
     copy = pickle.loads(pickle.dumps(error))  # as from a worker process
@@ -170,3 +170,15 @@ def test_an_error_has_its_parts(kind, base):
 def test_error_without_a_hint_ends_after_the_value():
     text = "Owner: `n` must be odd. Received: n=2."
     assert str(ParameterError("Owner", "n", 2, "odd")) == text
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
+def test_error_from_a_traced_function_is_still_of_its_class():
+    import tensorflow as tf
+
+    @tf.function
+    def traced(x):
+        raise ParameterError("Owner", "n", 2, "odd")
+
+    with pytest.raises(ParameterError, match="Owner: `n` must be odd. Received: n=2."):
+        traced(1)

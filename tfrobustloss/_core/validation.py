@@ -95,21 +95,32 @@ def check_flag(owner, name, value):
         raise ParameterTypeError(owner, name, value, "True or False", hint)
 
 
-class _Described:
-    """The parts of a parameter error, and their wording."""
+class Described(Exception):
+    """The parts of a parameter error, and their wording.
 
-    def __init__(self, owner, name, value, constraint, hint=""):
-        self.owner, self.name, self.value = owner, name, value
-        self.constraint, self.hint = str(constraint), hint
-        text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."
-        super().__init__(f"{text} {hint}".rstrip())
+    Arguments are positional, and made into attributes before `__init__`: TensorFlow's
+    AutoGraph raises an error out of a traced function as its own class only if
+    `__init__` is `Exception`'s, and then gives it the finished text alone.
+    """
 
-    def __reduce__(self):
-        parts = (self.owner, self.name, self.value, self.constraint, self.hint)
-        return type(self), parts
+    __init__ = Exception.__init__
+
+    def __new__(cls, owner, name=None, value=None, constraint=None, hint=""):
+        """Takes the five parts, or one finished text."""
+        error = super().__new__(cls, owner, name, value, constraint, hint)
+        error.owner, error.name, error.value = owner, name, value
+        error.constraint, error.hint = constraint, hint
+        return error
+
+    def __str__(self):
+        """Returns the wording: who, what, what came, and the way out."""
+        if len(self.args) == 1:
+            return self.args[0]
+        text = f"{self.owner}: `{self.name}` must be {self.constraint}."
+        return f"{text} Received: {self.name}={self.value!r}. {self.hint}".rstrip()
 
 
-class ParameterError(_Described, ValueError):
+class ParameterError(Described, ValueError):
     """A parameter whose value is not allowed.
 
     Args:
@@ -123,10 +134,10 @@ class ParameterError(_Described, ValueError):
         owner: As given.
         name: As given.
         value: As given.
-        constraint: As text.
+        constraint: As given.
         hint: As given.
     """
 
 
-class ParameterTypeError(_Described, TypeError):
+class ParameterTypeError(Described, TypeError):
     """A parameter of the wrong kind; arguments and attributes of `ParameterError`."""

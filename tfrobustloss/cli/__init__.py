@@ -8,7 +8,7 @@ it runs; Keras itself is there before, as `import tfrobustloss` registers the lo
 import argparse
 import sys
 
-from tfrobustloss._core.validation import ParameterError, ParameterTypeError
+from tfrobustloss._core.validation import Described
 from tfrobustloss.cli import compare, estimate, export, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
@@ -65,7 +65,7 @@ class _Parser(argparse.ArgumentParser):
 def _fail(command, error):
     """Prints an error as one line, with the option's name for the argument's."""
     text = str(error)
-    if isinstance(error, ParameterError | ParameterTypeError):
+    if isinstance(error, Described):
         # the name of the function that refused the value would puzzle here
         name = _OPTIONS.get(f"{error.owner}.{error.name}", error.name)
         parts = (error.value, error.constraint, error.hint)

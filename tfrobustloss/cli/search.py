@@ -74,6 +74,7 @@ def run(arguments):
     """
     from tfrobustloss import plots
     from tfrobustloss._core import files
+    from tfrobustloss._core.validation import ParameterError
     from tfrobustloss.cli import _search_report
     from tfrobustloss.search import journal as _journal
     from tfrobustloss.search.taylor import record
@@ -91,7 +92,7 @@ def run(arguments):
     try:
         search = _prepare(arguments, journal)
     except _journal.InUse as error:
-        raise ValueError(str(error)) from None
+        raise ParameterError(*error.args) from None
     if roles.role() == "worker":
         search.run()
         print("The search is over; the chief has what was found.")

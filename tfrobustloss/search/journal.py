@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from tfrobustloss._core.validation import ParameterError
+from tfrobustloss._core.validation import Described, ParameterError
 
 try:
     import fcntl
@@ -23,7 +23,7 @@ _CHECKSUM = b',"crc":"'
 _open_journals = weakref.WeakSet()
 
 
-class InUse(RuntimeError):
+class InUse(Described, RuntimeError):
     """Another search, here or in another process, has the journal open."""
 
 
@@ -199,8 +199,7 @@ def _lock(descriptor, path):
     except BlockingIOError:
         hint = "Close the other search, or give this one a journal of its own."
         constraint = "a file that no other search has open"
-        text = str(ParameterError("CmaSearch", "journal", path, constraint, hint))
-        raise InUse(text) from None
+        raise InUse("CmaSearch", "journal", path, constraint, hint) from None
     except OSError as problem:
         warnings.warn(
             f"{path}: cannot be locked here ({problem.strerror}); see to it that "

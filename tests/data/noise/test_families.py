@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tfrobustloss.data import noise
-from tfrobustloss.data.noise import instance_dependent
 from tfrobustloss.data.noise.draws import normal_draws, stream_seed
+from tfrobustloss.data.noise.instance_dependent import _weights
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(4000, 12))
@@ -59,7 +59,7 @@ def test_the_documented_means():
 def test_wrong_classes_follow_the_softmax_of_the_projection():
     noisy = noise.instance_dependent(FEATURES, CLEAN, 0.9, seed=2, num_classes=5)
     member = (CLEAN == 3) & (noisy != 3)
-    weights = instance_dependent._weights(3, 12, 5, seed=2)
+    weights = _weights(3, 12, 5, seed=2)
     scores = FEATURES[member] @ weights
     scores[:, 3] = -np.inf
     chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)

@@ -83,7 +83,7 @@ class Trainer:
 
     Example:
         >>> from tfrobustloss import architectures
-        >>> from tfrobustloss.search import families
+        >>> from tfrobustloss.losses import families
         >>> images = np.random.default_rng(0).random((64, 4, 4, 1), "float32")
         >>> labels = (images.mean((1, 2, 3)) > 0.5).astype(int)
         >>> trainer = Trainer(
