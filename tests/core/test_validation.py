@@ -172,6 +172,15 @@ def test_error_without_a_hint_ends_after_the_value():
     assert str(ParameterError("Owner", "n", 2, "odd")) == text
 
 
+def test_error_from_a_layer_keeps_its_class_and_its_text():
+    class Layer(keras.layers.Layer):
+        def call(self, x):
+            raise ParameterError("Owner", "n", 2, "odd")
+
+    with pytest.raises(ParameterError, match="Owner: `n` must be odd. Received: n=2"):
+        Layer()(np.ones((1, 2)))
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
 def test_error_from_a_traced_function_is_still_of_its_class():
     import tensorflow as tf

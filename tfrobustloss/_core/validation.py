@@ -100,7 +100,8 @@ class Described(Exception):
 
     Arguments are positional, and made into attributes before `__init__`: TensorFlow's
     AutoGraph raises an error out of a traced function as its own class only if
-    `__init__` is `Exception`'s, and then gives it the finished text alone.
+    `__init__` is `Exception`'s, and then gives it the finished text alone. Keras takes
+    the first of `args` for the text when it raises an error out of a layer again.
     """
 
     __init__ = Exception.__init__
@@ -112,10 +113,15 @@ class Described(Exception):
         error.constraint, error.hint = constraint, hint
         return error
 
+    @property
+    def args(self):
+        """The text alone, as errors of Python have it."""
+        return (str(self),)
+
     def __str__(self):
         """Returns the wording: who, what, what came, and the way out."""
-        if len(self.args) == 1:
-            return self.args[0]
+        if self.name is None:
+            return self.owner
         text = f"{self.owner}: `{self.name}` must be {self.constraint}."
         return f"{text} Received: {self.name}={self.value!r}. {self.hint}".rstrip()
 

@@ -1,4 +1,4 @@
-"""What the steps of a recipe pass on: a batch of images and all that belongs to them."""
+"""A batch of images with its labels, masks and weights, as steps pass it on."""
 
 import dataclasses
 from typing import Any

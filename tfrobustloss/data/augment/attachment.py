@@ -15,11 +15,10 @@ from tfrobustloss._core.validation import (
 from tfrobustloss.data.augment import targets as kinds
 from tfrobustloss.data.augment.recipe import Recipe
 
-# The model whose training step has augmented its batch already. Per thread: TensorFlow's
-# mirrored strategies run a step in several.
+# The model whose training step has augmented its batch already. One per thread, since
+# TensorFlow's mirrored strategies run a step in several.
 _AUGMENTED = contextvars.ContextVar("augmented", default=None)
 _LIMITS = {"seed": Range(0, 2**31 - 1, integer=True, optional=True)}
-_CHECKED = 256  # examples whose masks are looked at before the training
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -27,8 +26,8 @@ class Augmentation(keras.layers.Layer):
     """A recipe as a layer: active in training alone.
 
     Like Keras' layers it takes images, or a dict of `"images"`, `"labels"`,
-    `"segmentation_masks"` and `"sample_weight"`, whose masks move with the images. Where
-    a model holds it, it sees images alone, and targets do not move: use `attach`.
+    `"segmentation_masks"` and `"sample_weight"`, whose masks move with the images.
+    Inside a model it sees images alone and no target moves: there, use `attach`.
 
     Args:
         recipe: `Recipe` that does not mix labels.
@@ -70,7 +69,7 @@ class Augmentation(keras.layers.Layer):
         self.supports_jit = recipe.supports_jit
 
     def call(self, images, training=False):
-        """Augmented images, or a dict of them, in training; else `images`, as floats."""
+        """Augmented images in training, else `images`, as floats; or a dict."""
         seed = self.seed_generator if training else None
         return self.recipe(images, seed=seed, training=bool(training))
 
@@ -135,23 +134,29 @@ class AugmentedModel(keras.Model):
         """The output of `model`."""
         if keras.tree.is_nested(images):
             _refuse_inputs(type(images).__name__)
-        # passed explicitly: in JAX's stateless calls layers do not hear of it from Keras
+        # passed on: in JAX's stateless calls layers do not hear of it from Keras
         if _AUGMENTED.get() is not self:
             images = self.augmentation(images, training=training)
         return self.model(images, **dict.fromkeys(self._asked, training))
 
-    def fit(self, x=None, y=None, *args, **options):
-        """Trains the model, as every `keras.Model`; arrays of masks are checked first.
+    def fit(self, x=None, y=None, *arguments, **options):
+        """Trains the model, as every `keras.Model`, once arrays are checked.
 
         Raises:
-            ValueError: A mask holds distances, which no map of pixels can move.
+            ValueError: A target has places in the image and is not moved, or a mask
+                holds distances, which no map of pixels can move.
         """
-        if y is not None:
-            found = kinds.with_kinds("attach", self.targets, y)
-            for (name, kind), values in zip(found, _leaves(y), strict=True):
-                if kind == kinds.MASKS and hasattr(values, "dtype"):
-                    kinds.check_mask_values("attach", name, values[:_CHECKED])
-        return super().fit(x, y, *args, **options)
+        if isinstance(x, list | tuple | dict):
+            _refuse_inputs(type(x).__name__)
+        data = getattr(x, "element_spec", None)  # of a `tf.data.Dataset`
+        images, targets, weights = x, y, options.get("sample_weight")
+        if isinstance(data, tuple):
+            images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+            if isinstance(images, list | tuple | dict):
+                _refuse_inputs(type(images).__name__)
+        if hasattr(images, "shape") and targets is not None:
+            self._moves_targets(images, targets, weights)
+        return super().fit(x, y, *arguments, **options)
 
     def train_step(self, *arguments):
         """Keras' training step, with targets that move along with the images.
@@ -195,22 +200,24 @@ class AugmentedModel(keras.Model):
         found = kinds.with_kinds("attach", self.targets, y)
         outputs = getattr(self.model, "outputs", None) or []
         classes = outputs[0].shape[-1] if len(outputs) == 1 else None
-        for (name, kind), value in zip(found, _leaves(y), strict=True):
-            if kind is None and value is not None:
+        for (name, kind), value in zip(found, keras.tree.flatten(y), strict=True):
+            if not hasattr(value, "shape"):  # None, or a number of nested lists
+                continue
+            if kind is None:
                 kinds.check_stays("attach", name, tuple(value.shape), shape)
             elif kind == kinds.MASKS:
                 kinds.check_mask("attach", name, value, shape, classes)
         moving = any(kind == kinds.MASKS for _, kind in found)
-        declared = any(kind == kinds.LABELS for _, kind in found)
-        if not moving and declared:
+        if not moving and any(kind == kinds.LABELS for _, kind in found):
             return False
         weights = keras.tree.flatten(weights)
-        return bool(moving or kinds.pixel_weights("attach", weights, shape))
+        weighed = kinds.pixel_weights("attach", weights, shape)
+        return moving or bool(weighed)
 
     def _augmented(self, images, y, weights):
         """A batch whose masks and weights per pixel have moved with the images."""
         found = kinds.with_kinds("attach", self.targets, y)
-        leaves = _leaves(y)
+        leaves = keras.tree.flatten(y)
         masks = [i for i, (_, kind) in enumerate(found) if kind == kinds.MASKS]
         batch = {"images": images, kinds.MASKS: [leaves[i] for i in masks]}
         if weights is not None:
@@ -376,11 +383,6 @@ def _check_outputs(model):
         name = f"output {name}" if len(outputs) > 1 else "output"
         image_shape = tuple(model.inputs[0].shape)
         kinds.check_stays("attach", f"model.{name}", tuple(output.shape), image_shape)
-
-
-def _leaves(values):
-    """The tensors of a nest, in the order of `with_kinds`."""
-    return keras.tree.flatten(values)
 
 
 def detach(model):

@@ -50,6 +50,9 @@ _PHOTOMETRIC = {
     "RandomSharpness",
     "Solarization",
 }
+# Layers that are right in [0, 1] alone: RandomSaturation clips the saturation, which is
+# in [0, 1], to `value_range`, and gives values of -800 in [0, 255].
+_UNIT_ALONE = {"RandomSaturation"}
 # Layers that cannot be a step, and what to use in their place.
 _REFUSED = {
     "MixUp": "It mixes labels too: use `augment.MixUp(num_classes)`.",
@@ -112,7 +115,9 @@ class ImageLayer:
             raise ParameterTypeError("ImageLayer", "layer", layer, constraint)
         if not isinstance(layer, SeededRandAugment):
             for kind in _REFUSED.keys() & set(_kinds(layer)):
-                constraint = "a layer that changes images alone, by the seed it is given"
+                constraint = (
+                    "a layer that changes images alone, by the seed it is given"
+                )
                 name, hint = type(layer).__name__, _REFUSED[kind]
                 raise ParameterError("ImageLayer", "layer", name, constraint, hint)
         if supports_jit is not None:
@@ -123,7 +128,7 @@ class ImageLayer:
         self.supports_jit = own if supports_jit is None else bool(supports_jit)
         self.mask_fill_value = int(mask_fill_value)
         self.value_range = check_range("ImageLayer", value_range)
-        self._layers = self._by_width()
+        self._layers = self._by_range()
 
     @property
     def moves_pixels(self):
@@ -141,40 +146,41 @@ class ImageLayer:
             `Batch` with float32 images.
         """
         images = ops.cast(batch.images, "float32")
-        layer, low = self._in_range(batch.source)
-        # Keras' operations are right for ranges that start at 0
-        shifted = images if low == 0 else images - low
-        drawn = layer.get_random_transformation(shifted, True, seed=seeds)
-        result = layer.transform_images(shifted, drawn, training=True)
-        if low != 0:
-            same = result == shifted if result.shape == shifted.shape else False
-            result = ops.where(same, images, result + low)
+        layer, low, width = self._in_range(batch.source)
+        seen = images if width is None else (images - low) / width
+        drawn = layer.get_random_transformation(seen, True, seed=seeds)
+        result = layer.transform_images(ops.copy(seen), _copied(drawn), training=True)
+        if width is not None:
+            same = result == seen if result.shape == seen.shape else False
+            result = ops.where(same, images, result * width + low)
         if not self.moves_pixels:
             return batch.replace(images=result)
+
+        def moved(values):
+            values = ops.cast(values, "float32")
+            return layer.transform_segmentation_masks(
+                values, _copied(drawn), training=True
+            )
+
+        fill = self.mask_fill_value
         return batch.replace(
             images=result,
-            masks=tuple(
-                self._move(layer, mask, drawn, self.mask_fill_value)
-                for mask in batch.masks
-            ),
-            weights=tuple(
-                self._move(layer, weight, drawn, None) for weight in batch.weights
-            ),
+            masks=tuple(self._move(moved, mask, fill) for mask in batch.masks),
+            weights=tuple(self._move(moved, each, None) for each in batch.weights),
         )
 
-    def _move(self, layer, mask, drawn, fill):
+    def _move(self, moved, mask, fill):
         """A mask, moved; weights where `fill` is None: new pixels weigh 0."""
-        name = type(layer).__name__
+        layer, name = self.layer, type(self.layer).__name__
+        if "RandomElasticTransform" in _kinds(layer):
+            constraint = "a layer that moves masks as it moves images"
+            hint = "Keras draws its map again for masks: use `Affine(shear=0.2)`."
+            raise ParameterError("ImageLayer", "layer", name, constraint, hint)
         is_crop = "RandomCrop" in _kinds(layer)
         if is_crop and (layer.height > mask.shape[1] or layer.width > mask.shape[2]):
             constraint = "no larger than the masks, which it would interpolate"
             size = layer.height, layer.width
             raise ParameterError(name, "(height, width)", size, constraint)
-
-        def moved(values):
-            values = ops.cast(values, "float32")
-            return layer.transform_segmentation_masks(values, drawn, training=True)
-
         result = moved(mask)
         # RandomPerspective has no other mode
         mode = getattr(layer, "fill_mode", "constant")
@@ -185,52 +191,61 @@ class ImageLayer:
             result = ops.where(inside, result, ops.cast(values, "float32"))
         return ops.cast(result, mask.dtype)
 
-    def _by_width(self):
-        """Dict of widths of ranges to the layer made for that range, from 0."""
-        config = self.layer.get_config()
+    def _by_range(self):
+        """Dict of ranges to the layer that works in them; None without a range.
+
+        Most of Keras' layers are right in [0, 1] and [0, 255] alone. For another range
+        the layer gets images that are scaled to [0, 1].
+        """
+        config, given = self.layer.get_config(), self.value_range
         if "value_range" not in config:
-            if self.value_range is not None:
+            if given is not None:
                 constraint = "None for a layer without a range"
-                raise ParameterError(
-                    "ImageLayer", "value_range", self.value_range, constraint
-                )
+                raise ParameterError("ImageLayer", "value_range", given, constraint)
             return None
         own = tuple(config["value_range"])
         if own != _default_range(type(self.layer)):
-            if self.value_range not in (None, own):
+            if given not in (None, own):
                 constraint = f"that of the layer, {own}, or None"
-                raise ParameterError(
-                    "ImageLayer", "value_range", self.value_range, constraint
-                )
-            self.value_range = own
-        declared = self.value_range
-        ranges = (BYTES, UNIT, SIGNED) if declared is None else (declared,)
+                raise ParameterError("ImageLayer", "value_range", given, constraint)
+            self.value_range = given = own
+        ranges = (BYTES, UNIT, SIGNED) if given is None else (given,)
         return {each: self._layer_for(each, own, config) for each in ranges}
 
+    def _works_in(self, value_range):
+        """Whether the layer itself is right for a range."""
+        is_narrow = _UNIT_ALONE.intersection(_kinds(self.layer))
+        return value_range == UNIT or (value_range == BYTES and not is_narrow)
+
     def _layer_for(self, value_range, own, config):
-        """The layer, or its copy for images whose range was shifted to start at 0."""
-        low, high = value_range
-        if value_range == own and low == 0:
+        """The layer for a range, or its copy for images that are scaled to [0, 1]."""
+        works_there = self._works_in(value_range)
+        if value_range == own and works_there:
             return self.layer
-        config = {**config, "value_range": (0, high - low)}
+        if works_there:
+            return _with_range(self.layer, value_range)
+        low, high = value_range
         fill = config.get("fill_value")
         if isinstance(fill, list | tuple):
-            config["fill_value"] = [each - low for each in fill]
+            fill = [(each - low) / (high - low) for each in fill]
         elif fill is not None:
-            config["fill_value"] = fill - low
-        return type(self.layer).from_config(config)
+            fill = (fill - low) / (high - low)
+        changes = {"fill_value": fill} if "fill_value" in config else {}
+        return _with_range(self.layer, UNIT, **changes)
 
     def _in_range(self, images):
-        """The layer for the range of these images, and the range's lower end."""
+        """The layer for these images, and the range to scale from, or None twice."""
         if self._layers is None:
-            return self.layer, 0
+            return self.layer, None, None
         name = type(self.layer).__name__
-        found = pixel_range(name, self.value_range, images)
+        found = low, high = pixel_range(name, self.value_range, images)
         fills = np.ravel(self.layer.get_config().get("fill_value") or 0)
-        if fills.any() and not (fills >= found[0]).all() & (fills <= found[1]).all():
-            fill, constraint = fills.tolist(), f"in {list(found)}, the range of the images"
-            raise ParameterError(name, "fill_value", fill, constraint)
-        return self._layers[found], found[0]
+        if fills.any() and not ((fills >= low) & (fills <= high)).all():
+            constraint = f"in {list(found)}, the range of the images"
+            raise ParameterError(name, "fill_value", fills.tolist(), constraint)
+        if self._works_in(found):
+            return self._layers[found], None, None
+        return self._layers[found], low, high - low
 
     def get_config(self):
         """The layer as plain JSON values."""
@@ -250,6 +265,19 @@ class ImageLayer:
         return cls(**{**config, "layer": layer})
 
 
+def _copied(drawn):
+    """Random numbers of a layer, as copies: on PyTorch some layers write into them."""
+    return keras.tree.map_structure(
+        lambda each: ops.copy(each) if ops.is_tensor(each) else each, drawn
+    )
+
+
+def _with_range(layer, value_range, **changes):
+    """A copy of a layer for another range of pixel values."""
+    config = {**layer.get_config(), "value_range": value_range, **changes}
+    return type(layer).from_config(config)
+
+
 def _default_range(layer_class):
     """The default of a layer's `value_range`: what it has if nobody gave one."""
     for one in layer_class.__mro__:
@@ -257,6 +285,13 @@ def _default_range(layer_class):
         if "value_range" in known:
             return tuple(known["value_range"].default)
     return BYTES
+
+
+class _Brightness(keras.layers.RandomBrightness):
+    """Keras' layer, without adding in place to its input, as it does on PyTorch."""
+
+    def transform_images(self, images, transformation, training=True):
+        return super().transform_images(ops.copy(images), transformation, training)
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -270,6 +305,9 @@ class SeededRandAugment(keras.layers.RandAugment):
 
     def __init__(self, **options):
         super().__init__(**options)
+        # RandAugment runs all its layers and keeps the results of some
+        config = self.random_brightness.get_config()
+        self.random_brightness = _Brightness.from_config(config)
         self.supports_jit = False  # its rotation, shear and shift do not compile
 
     def get_random_transformation(self, data, training=True, seed=None):

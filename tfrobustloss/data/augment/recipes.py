@@ -117,8 +117,8 @@ def rand_augment(magnitude=5, num_ops=2, value_range=None):
         magnitude: Float in [0, 10]; each image draws its strength from 0 to that.
         num_ops: Int >= 1, operations one after the other.
         value_range: Smallest and largest value of a pixel, such as (0, 1). None for
-            [0, 255] if the images are uint8, and else for what their values show; in a
-            compiled program that takes floats nothing can be seen, and it must be given.
+            [0, 255] of uint8 images, or else the range that the values show; a compiled
+            program hides the values of floats, and there it must be given.
 
     Returns:
         `Recipe`. Segmentation masks move with the images where an operation moves them.
@@ -157,8 +157,8 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=None):
         probability: Float in [0, 1] that an image is hit.
         area: Smallest and largest share of the image, each in [0, 1].
         value_range: Smallest and largest value of a pixel, such as (0, 1). None for
-            [0, 255] if the images are uint8, and else for what their values show; in a
-            compiled program that takes floats nothing can be seen, and it must be given.
+            [0, 255] of uint8 images, or else the range that the values show; a compiled
+            program hides the values of floats, and there it must be given.
 
     Returns:
         `Recipe`.
