@@ -18,8 +18,7 @@ import sys
 import numpy as np
 import record
 
-from tfrobustloss.search import CmaSearch
-from tfrobustloss.search.taylor.search import Task, TaylorLossSearch
+from tfrobustloss.search import CmaSearch, Task, TaylorLossSearch
 
 SIGMA0, POPULATION, FINALISTS, FRESH = 0.7, 12, 5, range(10_000, 10_003)
 FAR = 50.0  # ends of the range that Optuna wants; no search comes near

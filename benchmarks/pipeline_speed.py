@@ -1,4 +1,4 @@
-"""Images per second of `data.pipeline` and `data.augment`, beside maps over examples.
+"""Images per second of `data.pipeline` and `data.augment`, and of plain `map`s.
 
     python benchmarks/pipeline_speed.py --json benchmarks/results/pipeline_speed.json
 

@@ -27,7 +27,7 @@ import record
 
 from tfrobustloss import data, losses
 from tfrobustloss.experiments import learning_rates
-from tfrobustloss.search.taylor.search import Task, TaylorLossSearch
+from tfrobustloss.search import Task, TaylorLossSearch
 
 SEARCH_RATE = 0.01
 FACTORS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4)

@@ -5,6 +5,9 @@ import signal
 import socket
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# XLA's own passes as ever, but no optimisation by LLVM after them, which takes half of
+# the time of compiling and, without fast math, changes no result
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
@@ -20,6 +23,9 @@ _KNOWN_WARNINGS = [
 
 
 def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "numerics: depends on the arithmetic of the backend, not on Keras"
+    )
     config.addinivalue_line("filterwarnings", "error")
     for known in _KNOWN_WARNINGS:
         config.addinivalue_line("filterwarnings", f"ignore:{known}")
@@ -28,6 +34,13 @@ def pytest_configure(config):
 
         # 10 bits of mantissa where the tests expect float32's 23
         tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Names that are the same in every process, which pytest-xdist compares."""
+    if " at 0x" in repr(val):
+        return getattr(val, "__name__", type(val).__name__)
+    return None
 
 
 @pytest.fixture(autouse=True)

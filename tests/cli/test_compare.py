@@ -2,29 +2,36 @@
 
 import json
 import os
-import pathlib
 import re
+import runpy
 import signal
-import subprocess
 import sys
 
 import keras
 import pytest
+import tensorflow as tf
 
 from tfrobustloss import cli
-from tfrobustloss.experiments import specs
+from tfrobustloss.experiments import specs, task_data
 
 SHORT = ["compare", "--epochs", "2", "--seeds", "1", "--train-size", "200"]
-PACKAGE_FOLDER = pathlib.Path(cli.__file__).parents[2]
 
 
 def test_compare(tmp_path, capsys):
     output, plot = tmp_path / "a.json", tmp_path / "a.png"
-    options = ["--losses", "all", "--output", str(output), "--plot", str(plot)]
-    assert cli.main([*SHORT, *options]) == 0
+    options = ["--losses", "all", "--noise", "symmetric:0.9", "--train-size", "40"]
+    options += ["--output", str(output), "--plot", str(plot)]
+    tf.config.run_functions_eagerly(True)  # tracing each loss would take a minute
+    try:
+        assert cli.main([*SHORT, *options]) == 0
+    finally:
+        tf.config.run_functions_eagerly(False)
     out, err = capsys.readouterr()
     assert err == ""
-    names = set(specs.loss_classes())
+    # its matrix cannot be inverted
+    names = set(specs.loss_classes()) - {"backward_correction"}
+    assert "Left out: backward_correction. " in out
+    assert "\nbackward_correction" not in out
     assert f"[{len(names)}/{len(names)}] " in out
     record = json.loads(output.read_text())
     assert {one["loss"] for one in record["results"]} == names
@@ -41,14 +48,6 @@ def test_compare(tmp_path, capsys):
     assert "taylor_loss: theta not given, taken as the squared error." in table
 
 
-def test_compare_says_what_is_left_out(capsys):
-    options = ["--losses", "all", "--noise", "symmetric:0.9", "--epochs", "1"]
-    assert cli.main([*SHORT, *options, "--train-size", "20"]) == 0
-    out = capsys.readouterr().out
-    assert "Left out: backward_correction. " in out
-    assert "\nbackward_correction" not in out
-
-
 def test_seeds_have_a_spread(capsys):
     options = ["--losses", "adma", "--seeds", "2", "--epochs", "1"]
     assert cli.main([*SHORT, *options]) == 0
@@ -57,14 +56,12 @@ def test_seeds_have_a_spread(capsys):
     assert re.search(r"^adma +\d+\.\d ± +\d+\.\d ", out, re.M)
 
 
-@pytest.mark.parametrize("rich_is_there", [True, False])
-def test_terminal(rich_is_there, monkeypatch, capsys):
-    if not rich_is_there:
-        monkeypatch.setitem(sys.modules, "rich.progress", None)
+def test_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert cli.main([*SHORT, "--losses", "adma,focal", "--epochs", "1"]) == 0
+    options = ["--losses", "adma,focal", "--epochs", "1", "--train-size", "50"]
+    assert cli.main([*SHORT, *options]) == 0
     out = capsys.readouterr().out
-    assert ("seed 0" in out) == rich_is_there  # the bar says which seed it is at
+    assert "focal, seed 0: " in out  # the bar's description
     assert "[2/2] focal: last " in out
 
 
@@ -124,6 +121,7 @@ def test_a_command_is_needed(arguments, message, capsys):
 
 def test_scikit_learn_missing(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    task_data.read.cache_clear()
     assert cli.main(["compare"]) == 2
     err = capsys.readouterr().err
     assert "scikit-learn" in err
@@ -167,7 +165,7 @@ def test_ctrl_c_before_any_training_is_finished(tmp_path, monkeypatch, capsys):
     def interrupt(self, label, seed, accuracy):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("tfrobustloss.cli._report._Lines.on_epoch", interrupt)
+    monkeypatch.setattr("tfrobustloss.cli.compare_report.Reporter.on_epoch", interrupt)
     assert cli.main([*SHORT, *options]) == 130
     assert json.loads(output.read_text())["results"] == []
     assert not plot.exists()
@@ -208,18 +206,15 @@ def test_export_of_a_layer_that_nobody_knows(tmp_path, capsys):
     assert len(err) < 400  # without the model's whole config
 
 
-def test_module_is_the_command():
-    run = subprocess.run(
-        [sys.executable, "-m", "tfrobustloss", "compare", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER), "COLUMNS": "80"},
-    )
-    assert run.returncode == 0
+def test_module_is_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tfrobustloss", "compare", "--help"])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("tfrobustloss", run_name="__main__", alter_sys=True)
+    out = capsys.readouterr().out
     for option in (
         "dataset data-dir noise losses model epochs batch-size optimizer "
         "learning-rate momentum seeds train-size output plot"
     ).split():
-        assert f"--{option} " in run.stdout
-    assert "(default: symmetric:0.6)" in " ".join(run.stdout.split())
+        assert f"--{option} " in out
+    assert "(default: symmetric:0.6)" in " ".join(out.split())

@@ -8,15 +8,20 @@ import pytest
 import tensorflow as tf
 
 from tests.losses.values import numpy
-from tests.serving.models import image_model
+from tests.serving import models
 from tfrobustloss import cli
 from tfrobustloss.losses import tempered_softmax
 
 
 @pytest.fixture(scope="module")
+def images():
+    return models.images()
+
+
+@pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A model that was trained on logits, and its file."""
-    model = image_model("tempered_logits")
+    model = models.image_model("tempered_logits")
     path = tmp_path_factory.mktemp("saved") / "model.keras"
     model.save(path)
     return model, str(path)
@@ -43,6 +48,26 @@ def test_export(saved, images, tmp_path, capsys):
     assert [each.decode() for each in outputs["classes"].numpy()[:, 0]] == likeliest
 
 
+def test_one_unit_is_two_classes(images, tmp_path, capsys):
+    model = models.image_model("one_logit")
+    model.save(tmp_path / "model.keras")
+    options = ["--image-bytes", "--class-names", "cat,dog"]
+    files = [str(tmp_path / "model.keras"), str(tmp_path / "pets")]
+    assert cli.main(["export", *files, *options]) == 0
+    assert "Written: " in capsys.readouterr().out
+    signatures = tf.saved_model.load(str(tmp_path / "pets" / "1")).signatures
+    encoded = tf.stack([tf.io.encode_png(image) for image in images])
+    p = tf.sigmoid(model.predict(images, verbose=0))[:, 0]
+    for outputs in (
+        signatures["serving_default"](inputs=tf.constant(images, tf.float32)),
+        signatures["serving_image_bytes"](image_bytes=encoded),
+    ):
+        received = outputs["probabilities"]
+        np.testing.assert_allclose(received, tf.stack([1 - p, p], -1), atol=1e-6)
+        likeliest = [b"dog" if each > 0.5 else b"cat" for each in p]
+        assert outputs["classes"].numpy()[:, 0].tolist() == likeliest
+
+
 def test_options(saved, images, tmp_path, capsys):
     model, file = saved
     options = ["--image-bytes", "--scale", "1/2", "--version", "5", "--no-warmup"]
@@ -62,11 +87,12 @@ def test_options(saved, images, tmp_path, capsys):
     ("options", "message"),
     [
         (["--class-names", "a,b"], "`class_names` must be 3 names"),
-        (["--scale", "1/0"], "`scale` must be a finite number other than 0, such as"),
-        (["--scale", "0"], "`scale` must be .* other than 0.*scale='0'"),
+        (["--scale", "1/0"], "`scale` must be a finite number above 0, such as"),
+        (["--scale", "0"], "`scale` must be .* above 0.*scale='0'"),
         (["--scale", "nan"], "`scale` must be a finite number.*scale='nan'"),
         (["--scale", "1e999"], "`scale` must be a finite number"),
-        (["--scale", "1/255"], "`preprocessing` must be None.* image_bytes=True"),
+        (["--scale=-1/255"], "`scale` must be a finite number above 0.*'-1/255'"),
+        (["--scale", "1/255"], "`scale` must be given with --image-bytes.*'1/255'"),
         (["--top-k", "9"], "`top_k` must be"),
         (["--temperature", "9"], "`temperature` must be in"),
     ],

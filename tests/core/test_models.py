@@ -45,3 +45,49 @@ def test_probabilities(name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_probabilities(name):
     assert not models.are_probabilities(OTHERS[name])
+
+
+class Subclassed(keras.Model):
+    """A model whose layers are made in another order than they are used."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.last = last
+        self.dense = keras.layers.Dense(3)
+        self.probabilities = keras.layers.Softmax()  # not a part of `call`
+
+    def call(self, x):
+        return self.last(self.dense(x))
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (keras.ops.relu, None),
+        (keras.ops.softmax, "softmax"),
+        (keras.layers.Activation("sigmoid"), "sigmoid"),
+        (lambda x: keras.ops.convert_to_numpy(x), None),
+    ],
+)
+def test_the_ending_of_a_subclassed_model(last, expected):
+    model = Subclassed(last)
+    assert models.ending(model) is None  # not called yet
+    model(keras.ops.ones((1, 2)))
+    assert models.ending(model) == expected
+
+
+def test_the_ending_of_an_unbuilt_model():
+    last = [keras.layers.Dense(2), keras.layers.Softmax()]
+    assert models.ending(keras.Sequential(last)) == "softmax"
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (keras.losses.BinaryCrossentropy(), "sigmoid"),
+        (keras.losses.SparseCategoricalCrossentropy(), "softmax"),
+        (keras.losses.Huber(), None),
+    ],
+)
+def test_activations_of_keras_losses(loss, expected):
+    assert models.keras_activation(loss) == expected

@@ -14,6 +14,8 @@ from tfrobustloss._core.validation import (
     Range,
     check,
 )
+from tfrobustloss.layers import TemperedSoftmax
+from tfrobustloss.losses import tempered_softmax
 
 
 @pytest.mark.parametrize(
@@ -172,22 +174,15 @@ def test_error_without_a_hint_ends_after_the_value():
     assert str(ParameterError("Owner", "n", 2, "odd")) == text
 
 
-def test_error_from_a_layer_keeps_its_class_and_its_text():
-    class Layer(keras.layers.Layer):
-        def call(self, x):
-            raise ParameterError("Owner", "n", 2, "odd")
+def test_an_error_keeps_its_type_inside_layers_and_graphs():
+    layer = TemperedSoftmax(keras.Variable(1.2, trainable=False))
+    layer.temperature.assign(-1.0)
+    x = keras.ops.ones((1, 3))
+    message = r"^tempered_softmax: `temperature` must be in .* Received: .*-1\.0"
+    with pytest.raises(ParameterError, match=message):
+        layer(x)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-    with pytest.raises(ParameterError, match="Owner: `n` must be odd. Received: n=2"):
-        Layer()(np.ones((1, 2)))
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
-def test_error_from_a_traced_function_is_still_of_its_class():
-    import tensorflow as tf
-
-    @tf.function
-    def traced(x):
-        raise ParameterError("Owner", "n", 2, "odd")
-
-    with pytest.raises(ParameterError, match="Owner: `n` must be odd. Received: n=2."):
-        traced(1)
+        with pytest.raises(ParameterError, match=message):
+            tf.function(lambda x: tempered_softmax(x, -1.0))(x)

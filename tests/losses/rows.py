@@ -605,6 +605,25 @@ ROWS = [
 ]
 
 
+def machinery_rows(check):
+    """One row a class and kind of arguments, of those that do not skip the check.
+
+    Scalars are one kind, whatever their value; a list, a matrix or another loss is one
+    of its own, and so is being tied to a number of classes.
+    """
+    chosen = {}
+    for each in ROWS:
+        if check in each.traits.skips:
+            continue
+        kinds = frozenset(
+            name
+            for name, value in each.arguments.items()
+            if isinstance(value, bool) or not isinstance(value, int | float)
+        )
+        chosen.setdefault((each.loss_class, each.traits.num_classes, kinds), each)
+    return list(chosen.values())
+
+
 def _picked(ids, values):
     return np.take_along_axis(np.asarray(values), ids[..., None], -1)[..., 0]
 

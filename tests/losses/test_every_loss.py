@@ -1,22 +1,55 @@
-"""The contract: every row of `rows.py` through every check of the battery."""
+"""The contract: every row of `rows.py` through the checks of the battery.
+
+Mathematics depends on the parameters, so it runs once a row; machinery is the code of
+a class whatever its parameters, so it runs once a class and kind of arguments.
+`test_interoperability.py` saves and loads all losses in one file.
+"""
 
 import pytest
 
-from tests.losses.rows import ROWS
-from tfrobustloss.testing import LOSS_CHECKS
+from tests.losses.rows import ROWS, machinery_rows
+from tfrobustloss import testing
+
+MATHEMATICS = (
+    testing.check_traits,
+    testing.check_numerical_gradient,
+    testing.check_logits,
+    testing.check_graph,
+    testing.check_xla,
+    testing.check_edges,
+)
+MACHINERY = [
+    check
+    for check in testing.LOSS_CHECKS
+    if check not in (*MATHEMATICS, testing.check_save_load)
+]
 
 
-def _cases():
-    for row in ROWS:
-        for check in LOSS_CHECKS:
-            name = check.__name__
-            reason = row.gaps.get(name)
-            mark = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-            yield pytest.param(row, check, id=f"{row.name}-{name}", marks=mark)
+@pytest.mark.numerics
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_mathematics(row):
+    """All at once: the checks share one compiled program."""
+    testing.check_loss(row.build(), row.traits, MATHEMATICS)
 
 
-@pytest.mark.parametrize(("row", "check"), list(_cases()))
-def test_contract(row, check):
+def _machinery():
+    for check in MACHINERY:
+        marks = [pytest.mark.numerics] if check is testing.check_dtypes else []
+        for row in machinery_rows(check.__name__):
+            name = f"{row.name}-{check.__name__}"
+            yield pytest.param(row, check, id=name, marks=marks)
+
+
+@pytest.mark.parametrize(("row", "check"), list(_machinery()))
+def test_machinery(row, check):
     reason = check(row.build(), row.traits)
     if reason is not None:
         pytest.skip(reason)
+
+
+def test_every_class_is_in_the_battery():
+    for check in MACHINERY:
+        checked = {row.loss_class for row in machinery_rows(check.__name__)}
+        for row in ROWS:
+            known = row.loss_class in checked or check.__name__ in row.traits.skips
+            assert known, f"{check.__name__} for {row.name}"

@@ -1,6 +1,6 @@
-"""No loss gives a NaN: random cases, as many as `FUZZ_EXAMPLES` says.
+"""No loss gives a NaN: random cases, as many a class as `FUZZ_EXAMPLES` says.
 
-`benchmarks/fuzz_losses.py` runs this file with many.
+A few in the suite; `benchmarks/fuzz_losses.py` runs this file with thousands.
 """
 
 import json
@@ -10,15 +10,16 @@ import os
 import hypothesis
 import keras
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from tests.losses import bounds as known
 from tests.losses import fuzz
 from tests.losses.rows import row
 from tfrobustloss import losses
+from tfrobustloss.losses.base import FunctionLoss
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 200))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 25))
 SEED = int(os.environ.get("FUZZ_SEED", 0))
 
 FUZZED = fuzz.by_class()
@@ -35,13 +36,14 @@ def test_fuzz(name):
     draw_cases(FUZZED[name], EXAMPLES)
 
 
-def draw_cases(rows, examples):
+def draw_cases(rows, examples, phases=tuple(Phase)):
     """Runs as many cases, each of one of the rows; refused ones do not count."""
     named = {row.name: row for row in rows}
 
     @hypothesis.seed(SEED)
     @settings(
         max_examples=examples,
+        phases=phases,
         deadline=None,
         database=None,
         print_blob=False,
@@ -73,20 +75,19 @@ def test_one_case():
     fuzz.run(chosen, case)
 
 
+def naive_cross_entropy(y_true, y_pred, from_logits=False):
+    p = keras.ops.softmax(y_pred) if from_logits else y_pred
+    return -keras.ops.sum(y_true.dense(p.dtype) * keras.ops.log(p), axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="tests")
-class Naive(keras.losses.Loss):
+class Naive(FunctionLoss):
     """Cross-entropy as one writes it first."""
 
-    def __init__(self, from_logits=False, **options):
-        super().__init__(**options)
-        self.from_logits = from_logits
+    function = staticmethod(naive_cross_entropy)
 
-    def call(self, y_true, y_pred):
-        p = keras.ops.softmax(y_pred) if self.from_logits else y_pred
-        return -keras.ops.sum(y_true * keras.ops.log(p), axis=-1)
-
-    def get_config(self):
-        return {**super().get_config(), "from_logits": self.from_logits}
+    def __init__(self, from_logits=False, ignore_class=None, **options):
+        super().__init__({"from_logits": from_logits}, ignore_class, **options)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -103,7 +104,7 @@ class Picky(losses.GeneralizedCrossEntropy):
 
     def __init__(self, q=0.7, **options):
         super().__init__(q, **options)
-        if 0.2 < q < 0.699:
+        if q not in (0, 0.7, 1):
             raise ValueError("Picky: `q` must not be that.")
 
 
@@ -121,7 +122,7 @@ class Careless(losses.GeneralizedCrossEntropy):
 
 
 BROKEN = {
-    Naive: r"(value|gradient).*nan",
+    Naive: r"(value|gradient).*(nan|inf)",
     Low: r"below 0",
     Picky: r"refused: Picky: `q` must",
     Careless: r"of an ignored row|of ignored rows",
@@ -135,4 +136,6 @@ def test_it_bites(broken, monkeypatch):
     candidate = row(broken, label_formats=formats)
     bitten = rf"(?s){BROKEN[broken]}.*fuzz_losses.py --case .*{broken.__name__}"
     with pytest.raises(AssertionError, match=bitten):
-        draw_cases([candidate], 200)  # however few the others are given
+        # one case in seven or more bites, so that 100 miss once in five million runs;
+        # the first to bite is enough, and is not made small
+        draw_cases([candidate], 100, phases=[Phase.generate])

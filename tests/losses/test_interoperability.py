@@ -1,4 +1,4 @@
-"""Every loss in the places where Keras takes one."""
+"""Every loss in the places where Keras takes one: all of them heads of one model."""
 
 import json
 import os
@@ -18,8 +18,8 @@ CLASSES, TASKS = (
     list({row.loss_class: row for row in reversed(rows)}.values())[::-1]
     for rows in (ROWS, TASK_ROWS)
 )
-EVERY = pytest.mark.parametrize("row", [pytest.param(r, id=r.name) for r in CLASSES])
 _HALF = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+_STUCK = {r.loss_class.__name__ for r in CLASSES if "check_trains" in r.traits.skips}
 
 
 def _data(rows=16):
@@ -64,15 +64,29 @@ def _alone(by_head, model, inputs, labels):
     }
 
 
-def _evaluated(model, data):
-    """The loss of each head, without their sum."""
-    values = model.evaluate(*data, verbose=0, return_dict=True)
-    values.pop("loss")
-    return values
+def _expect_same(received, by_head):
+    """Asserts that each loss came back as another object of its class and config."""
+    assert set(received) == set(by_head)
+    for name, loss in by_head.items():
+        assert received[name] is not loss
+        assert type(received[name]) is type(loss)
+        assert received[name].get_config() == loss.get_config()
+        assert received[name].dtype == loss.dtype
 
 
 def _kernels(model):
     return {name: model.get_layer(name).get_weights()[0] for name in model.output_names}
+
+
+def _optimizer(policy):
+    """What `compile` makes of SGD, with a scale at which no gradient overflows.
+
+    Keras begins at 2 ** 15 and halves it, step for step, until none does.
+    """
+    optimizer = keras.optimizers.SGD(0.1)
+    if policy != "mixed_float16":
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=16.0)
 
 
 def _check_steps(model, history, before, stuck=()):
@@ -85,28 +99,22 @@ def _check_steps(model, history, before, stuck=()):
         assert name in stuck or (kernel != before[name]).any(), name
 
 
-@EVERY
-def test_by_object_name_and_config(row):
-    loss = row.build()
-    config = json.loads(json.dumps(keras.losses.serialize(loss)))
-    registered = f"tfrobustloss>{row.loss_class.__name__}"
-    by_name = keras.losses.get({"class_name": registered, "config": config["config"]})
-    for again in (keras.losses.get(config), by_name):
-        assert type(again) is row.loss_class
-        assert again.get_config() == loss.get_config()
-    with pytest.raises(ValueError, match="Could not interpret"):
-        keras.losses.get(registered)  # a bare string: Keras looks among its own only
-    inputs, labels = _data()
-    activation = None if loss.from_logits else "softmax"
-    dense = keras.layers.Dense(4, activation=activation)
-    model = keras.Sequential([keras.Input((3,)), dense])
-    alone = float(loss(labels, model.predict(inputs, verbose=0)))
-    for given in (loss, by_name):
-        model.compile("sgd", loss=given, run_eagerly=True)
-        assert model.evaluate(inputs, labels, verbose=0) == pytest.approx(alone, 1e-5)
-    model.compile_from_config({"loss": config, "run_eagerly": True})
-    assert type(model.loss) is row.loss_class
-    assert model.evaluate(inputs, labels, verbose=0) == pytest.approx(alone, 1e-5)
+def _registered(row):
+    return f"tfrobustloss>{row.loss_class.__name__}"
+
+
+def test_by_name_and_config():
+    by_head = _losses()
+    for row in CLASSES:
+        loss = by_head[row.loss_class.__name__]
+        config = json.loads(json.dumps(keras.losses.serialize(loss)))
+        name = _registered(row)
+        by_name = keras.losses.get({"class_name": name, "config": config["config"]})
+        for again in (keras.losses.get(config), by_name):
+            assert type(again) is row.loss_class
+            assert again.get_config() == loss.get_config()
+        with pytest.raises(ValueError, match="Could not interpret"):
+            keras.losses.get(name)  # a bare string: Keras looks among its own only
 
 
 @pytest.mark.parametrize("config", [False, True])
@@ -120,47 +128,48 @@ def test_compile_takes_no_bare_name_and_no_dict_of_a_config(config):
         model.evaluate(*_data(), verbose=0)
 
 
-@pytest.mark.parametrize(
-    ("policy", "from_logits"),
-    [
-        ("float32", False),
-        ("mixed_float16", False),
-        ("mixed_bfloat16", True),
-    ],
-)
-def test_every_loss_at_a_head_of_one_model(policy, from_logits):
-    by_head = _losses(from_logits)
-    model = _heads(by_head, policy)
-    assert {output.dtype for output in model.outputs} == {_HALF.get(policy, "float32")}
-    inputs, labels = _data()
-    data = inputs, dict.fromkeys(by_head, labels)
-    model.compile("sgd", loss=by_head)
-    before = _kernels(model)
-    # a step whose scaled gradient overflows halves the scale and does no more
-    history = model.fit(*data, epochs=12, batch_size=16, verbose=0).history
-    stuck = {r.loss_class.__name__ for r in CLASSES if "check_trains" in r.traits.skips}
-    _check_steps(model, history, before, stuck)
-    if policy == "float32":
-        alone = _alone(by_head, model, inputs, labels)
-        assert _evaluated(model, data) == pytest.approx(alone, rel=1e-5)
-
-
-def test_every_loss_in_a_cloned_model():
+def test_every_loss_at_a_head_of_one_model(tmp_path):
+    """Trained in one program, cloned, and saved: always the losses called alone."""
     by_head = _losses()
     model = _heads(by_head)
-    model.compile("sgd", loss=by_head, loss_weights=dict.fromkeys(by_head, 0.5))
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    clone.compile_from_config(model.get_compile_config())
-    for name, loss in by_head.items():
-        assert clone.loss[name] is not loss
-        assert clone.loss[name].get_config() == loss.get_config()
     inputs, labels = _data()
     data = inputs, dict.fromkeys(by_head, labels)
-    values = clone.evaluate(*data, verbose=0, return_dict=True)
+    model.compile("sgd", loss=by_head, loss_weights=dict.fromkeys(by_head, 0.5))
+    before = _kernels(model)
+    expected = _alone(by_head, model, inputs, labels)
+    history = model.fit(*data, epochs=2, batch_size=16, verbose=0).history
+    _check_steps(model, history, before, _STUCK)
+    first = {name: history[name][0] for name in expected}
+    assert first == pytest.approx(expected, rel=1e-5)  # of the weights before the step
+
     alone = _alone(by_head, model, inputs, labels)
-    assert values.pop("loss") == pytest.approx(0.5 * sum(alone.values()), rel=1e-5)
-    assert values == pytest.approx(alone, rel=1e-5)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    clone.compile_from_config({**model.get_compile_config(), "run_eagerly": True})
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.run_eagerly = True  # the program of `model` is the same
+    for again in (clone, loaded):
+        _expect_same(again.loss, by_head)
+        values = again.evaluate(*data, verbose=0, return_dict=True)
+        assert values.pop("loss") == pytest.approx(0.5 * sum(alone.values()), rel=1e-5)
+        assert values == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.numerics
+@pytest.mark.parametrize(
+    ("policy", "from_logits"), [("mixed_float16", False), ("mixed_bfloat16", True)]
+)
+def test_every_loss_trains_under_a_policy(policy, from_logits):
+    by_head = _losses(from_logits)
+    model = _heads(by_head, policy)
+    assert {output.dtype for output in model.outputs} == {_HALF[policy]}
+    inputs, labels = _data()
+    data = inputs, dict.fromkeys(by_head, labels)
+    model.compile(_optimizer(policy), loss=by_head, run_eagerly=True)
+    before = _kernels(model)
+    history = model.fit(*data, epochs=2, batch_size=16, verbose=0).history
+    _check_steps(model, history, before, _STUCK)
 
 
 def test_labels_of_another_kind_at_each_output():
@@ -200,12 +209,10 @@ def test_losses_of_other_tasks_train_under_a_policy(policy):
         )(inputs[f"of_{head}"])
     model = keras.Model(inputs, outputs)
     assert {output.dtype for output in model.outputs} == {_HALF[policy]}
-    optimizer = keras.optimizers.SGD(0.1)
-    if policy == "mixed_float16":  # what `compile` does by the policy of the model
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(optimizer, loss={head: r.build() for head, r in by_head.items()})
+    chosen = {head: r.build() for head, r in by_head.items()}
+    model.compile(_optimizer(policy), loss=chosen, run_eagerly=True)
     before = _kernels(model)
-    _check_steps(model, model.fit(x, y, epochs=12, verbose=0).history, before)
+    _check_steps(model, model.fit(x, y, epochs=2, verbose=0).history, before)
 
 
 _MIRRORED = """
@@ -231,7 +238,10 @@ def every_loss(strategy):
     with strategy.scope():
         model = here._heads(by_head)
         model.compile("sgd", loss=by_head)
-    return here._evaluated(model, [dataset(dict.fromkeys(by_head, labels))])
+    given = dataset(dict.fromkeys(by_head, labels))
+    values = model.evaluate(given, verbose=0, return_dict=True)
+    values.pop("loss")
+    return values, here._alone(by_head, model, inputs, labels)
 
 def trained(strategy):
     keras.utils.set_random_seed(0)
@@ -239,23 +249,20 @@ def trained(strategy):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
         loss = losses.GeneralizedCrossEntropy(from_logits=True)
         model.compile(keras.optimizers.SGD(0.5), loss=loss)
-    before = model.evaluate(dataset(labels), verbose=0)
-    model.fit(dataset(labels), epochs=3, verbose=0)
-    return [before, model.evaluate(dataset(labels), verbose=0)]
+    return model.fit(dataset(labels), epochs=3, verbose=0).history["loss"]
 
-single = tf.distribute.get_strategy()
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert mirrored.num_replicas_in_sync == 2
-one, two = every_loss(single), every_loss(mirrored)
-assert list(one) == list(two) and len(one) == len(here.CLASSES), list(two)
-for name in one:
+two, alone = every_loss(mirrored)
+assert set(two) == set(alone) and len(two) == len(here.CLASSES), list(two)
+for name in alone:
     # the determinant of a replica's half of the batch is not that of the batch
     if name == "DeterminantMutualInformation_loss":
         assert np.isfinite(two[name])
     else:
-        np.testing.assert_allclose(two[name], one[name], rtol=1e-5, err_msg=name)
-one, two = trained(single), trained(mirrored)
-assert one[1] < one[0]
+        np.testing.assert_allclose(two[name], alone[name], rtol=1e-5, err_msg=name)
+one, two = trained(tf.distribute.get_strategy()), trained(mirrored)
+assert one[2] < one[0]
 np.testing.assert_allclose(two, one, rtol=1e-5)
 print("same")
 """

@@ -1,5 +1,8 @@
 """The label contract: every format, class ids in any dtype, what does not count."""
 
+import functools
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +11,12 @@ from keras import ops
 from tests.derivatives import gradient
 from tests.losses.values import numpy, random_probabilities
 from tfrobustloss import losses
-from tfrobustloss._core.backend import compiled, with_gradient
+from tfrobustloss._core.backend import (
+    compiled,
+    set_keras_mask,
+    value_and_gradient,
+    with_gradient,
+)
 
 THETA = (0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1)
 
@@ -156,6 +164,67 @@ def test_fit_on_a_dataset_with_a_short_last_batch(form):
     assert before == pytest.approx(float(loss(ids, model(x))), rel=1e-5)
     model.fit(dataset, epochs=3, shuffle=False, verbose=0)
     assert model.evaluate(dataset, verbose=0) < before
+
+
+# --- shapes that a program does not know
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="other backends know every shape"
+)
+
+
+@on_tensorflow
+def test_unknown_rank():
+    import tensorflow as tf
+
+    known, unknown = tf.TensorSpec((None, 4)), tf.TensorSpec(None)
+    owners = {}
+    for name, each in vars(losses).items():
+        parameters = inspect.signature(each).parameters if callable(each) else ()
+        if "y_pred" in parameters and inspect.isfunction(each) and name != "decode":
+            required = [k for k, v in parameters.items() if v.default is v.empty]
+            owners[name] = functools.partial(each, **dict.fromkeys(required[2:]))
+    assert len(owners) > 50
+    made = [losses.CrossEntropy(), losses.DeterminantMutualInformation()]
+    made += [losses.ActivePassive(), losses.GeneralizedDice(), losses.HingeGAN()]
+    owners |= {type(loss).__name__: loss for loss in made}
+    for owner, loss in owners.items():
+        arguments = ["y_true", "y_pred"]
+        arguments += ["sample_weight"] * isinstance(loss, keras.losses.Loss)
+        for lost in arguments:
+            specs = [unknown if name == lost else known for name in arguments]
+            message = (
+                rf"{owner}: `{lost}` must be of a known number of axes\. Received: "
+                rf"{lost}='<unknown>'.*`tf\.ensure_shape\({lost}, shape\)`"
+            )
+            with pytest.raises(ValueError, match=message):
+                tf.function(loss).get_concrete_function(*specs)
+    program = tf.function(lambda z: losses.tempered_softmax(z, 1.2))
+    with pytest.raises(ValueError, match="tempered_softmax: `logits` must be of a"):
+        program.get_concrete_function(unknown)
+    program = tf.function(lambda y, z: losses.decode(y, z, from_logits=True))
+    with pytest.raises(ValueError, match="Labels: `y_true` must be of a known number"):
+        program.get_concrete_function(unknown, known)
+
+
+@on_tensorflow
+def test_unknown_number_of_classes():
+    import tensorflow as tf
+
+    ids, logits = batch()
+    loss = losses.GeneralizedCrossEntropy(from_logits=True)
+    unknown = tf.TensorSpec((None, None))
+    known = tf.TensorSpec((None, 4))
+    message = r"`y_pred` must have at least 2 classes.*\(None, None\).*`tf.ensure_shape"
+    for function in (loss, losses.focal, losses.label_distributionally_robust):
+        with pytest.raises(ValueError, match=message):
+            tf.function(function).get_concrete_function(known, unknown)
+    # labels: rows when run, or a failure; a column of ids would pass for rows
+    program = tf.function(loss, input_signature=[unknown, known])
+    expected = numpy(loss(ids, logits))
+    np.testing.assert_allclose(program(one_hot(ids, 4), logits), expected, rtol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="reshape"):
+        program(ids[:, None].astype("float32"), logits)
 
 
 # --- class ids and half precision
@@ -385,16 +454,18 @@ def hidden_value_and_slope(loss, y_true, logits):
 
 @every_loss
 @pytest.mark.skipif(eager_backend, reason="PyTorch sees every label")
-def test_hidden_rows_of_zeros_cost_nothing(make):
+def test_hidden_rows_of_another_mass_cost_nothing(make):
     ids, logits = batch()
     loss = make(4, from_logits=True, reduction=None)
     rows = one_hot(ids, 4)
     expected = numpy(loss(rows, logits))
-    rows[2], expected[2] = 0, 0
+    rows[2:5] = [[0, 0, 0, 0], [1, 1, 0, 0], [0.5, 0.25, 0, 0]]
+    expected[2:5] = 0
+    rows[5] *= 1.01  # as far off as bfloat16 rounds
     value, slope = hidden_value_and_slope(loss, rows, logits)
-    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
-    assert not slope[2].any()
-    assert slope[0].any()
+    np.testing.assert_allclose(value[:5], expected[:5], rtol=1e-5, atol=1e-6)
+    assert not slope[2:5].any()
+    assert slope[[0, 1, 5]].any(-1).all()
 
 
 @every_loss
@@ -591,6 +662,78 @@ def test_ignore_class_of_another_kind(bad):
 def test_ignore_class_in_the_config():
     loss = losses.CrossEntropy(ignore_class=255)
     assert losses.CrossEntropy.from_config(loss.get_config()).ignore_class == 255
+
+
+# --- labels that do not count
+
+
+@pytest.mark.parametrize("form", ["ids", "column", "NaN rows", "heavy rows"])
+@pytest.mark.parametrize("weighted", ["mask", "steps", "column", "both"])
+def test_excluded_labels_are_not_refused(form, weighted):
+    ids, logits = batch((2, 3))
+    excluded = np.array([[0, 0, 1], [0, 1, 1]], bool)
+    if weighted == "column":
+        excluded = np.array([[False] * 3, [True] * 3])
+    wrong = np.where(excluded, -100, ids)
+    rows = np.where(excluded[..., None], np.nan, one_hot(ids, 4))
+    heavy = np.where(excluded[..., None], 3.0, one_hot(ids, 4))
+    forms = {"ids": wrong, "column": wrong[..., None], "NaN rows": rows}
+    y_true = forms.get(form, heavy)
+    weight = {"column": [[1.0], [0.0]], "mask": None}.get(weighted, ~excluded * 1.0)
+    made = [
+        losses.CrossEntropy(from_logits=True),
+        losses.LogitClip(),
+        losses.BiTemperedLogistic(from_logits=True, reduction=None),
+        losses.DeterminantMutualInformation(from_logits=True),
+    ]
+    for loss in made:
+
+        def value(z, y, loss=loss):
+            z = z + 0.0  # a tensor of its own, which may have a mask
+            if weighted in ("mask", "both"):
+                set_keras_mask(z, ops.convert_to_tensor(~excluded))
+            return loss(y, z, None if weight is None else np.float32(weight))
+
+        result, (slope,) = value_and_gradient(lambda z: value(z, y_true), logits)
+        expected, (other,) = value_and_gradient(lambda z: value(z, ids), logits)
+        np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(slope, other, rtol=1e-5, atol=1e-7)
+        assert not slope[excluded].any()
+        counting = np.array(y_true)
+        counting[0, 0] = counting[1, -1]  # where it counts
+        with pytest.raises(ValueError, match="`y_true` must"):
+            value(logits, counting)
+    with pytest.raises(ValueError, match="`y_true` must"):
+        losses.CrossEntropy(from_logits=True)(y_true, logits)
+
+
+def test_excluded_labels_in_eager_training():
+    # -100 on padding, which a mask or a weight excludes: the step of sound labels
+    def trained(y_true, **options):
+        keras.utils.set_random_seed(0)
+        model, x, mask = masked_model("Embedding")
+        loss = losses.GeneralizedCrossEntropy(from_logits=True)
+        model.compile("sgd", loss, run_eagerly=True)
+        y_true = np.where(mask, 1, y_true)
+        return model.train_on_batch(x, y_true, **options), numpy(model.weights[0])
+
+    for result, expected in zip(trained(-100), trained(1), strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_excluded_pixels():
+    ids, logits = batch((2, 3, 2))
+    weight = np.ones((2, 3, 2), "float32")
+    weight[0, 1:] = 0
+    wrong = np.where(weight == 0, 255, ids)
+    loss = losses.CrossEntropy(from_logits=True)
+    for w, y_true in ((weight, wrong), (weight[..., None], wrong)):
+        assert float(loss(y_true, logits, w)) == float(loss(ids, logits, w))
+    per_image = np.float32([[[1]], [[0]]])
+    wrong = np.where(per_image == 0, 255, ids)
+    assert float(loss(wrong, logits, per_image)) == float(loss(ids, logits, per_image))
+    with pytest.raises(ValueError, match=r"class ids in 0\.\.3.*\[255"):
+        loss(wrong, logits, 0.5 + per_image)
 
 
 # --- masks and sample weights, as in Keras

@@ -1,5 +1,6 @@
 """Hyper-parameters as `keras.Variable`: annealed in one program, saved as values."""
 
+import copy
 import json
 
 import keras
@@ -232,3 +233,21 @@ def test_a_variable_of_another_dtype():
     )
     actual = float(numpy(loss(ids, logits)))
     assert actual == pytest.approx(float(numpy(expected(ids, logits))), rel=1e-6)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_share_their_variables(copied):
+    y_true, _, logits = batch()
+    q = variable(0.3)
+    inner = losses.GeneralizedCrossEntropy(q, from_logits=True)
+    for loss in (inner, losses.LogitClip(inner)):
+        other = copied(loss)
+        assert other is not loss
+        q.assign(0.9)
+        np.testing.assert_array_equal(
+            numpy(other(y_true, logits)), numpy(loss(y_true, logits))
+        )
+        assert other.get_config() == loss.get_config()
+    deep = copy.deepcopy(losses.LogitClip(inner))
+    assert deep.loss is not inner
+    assert deep.loss.q is q

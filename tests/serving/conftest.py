@@ -3,7 +3,6 @@
 import functools
 
 import keras
-import numpy as np
 import pytest
 
 from tests.serving import models
@@ -16,7 +15,7 @@ if keras.backend.backend() != "tensorflow":
 @pytest.fixture(scope="session")
 def images():
     """Five images of 8 x 8 pixels and one channel, uint8."""
-    return np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype("uint8")
+    return models.images()
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +29,7 @@ def exported(tmp_path_factory):
         version = serving.export(
             model,
             folder / name,
-            class_names=models.CLASS_NAMES,
+            class_names=models.class_names(name),
             image_bytes=True,
             top_k=2,
         )

@@ -10,9 +10,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
 from tests.losses.values import numpy
-from tests.serving.models import ENDINGS, image_model, vector_model
+from tests.serving.models import image_model, vector_model
 from tfrobustloss import losses, serving
-from tfrobustloss.serving import _activation, _signatures
+from tfrobustloss.serving import _signatures
 
 LOGITS = np.array([[2.0, 0.0, -1.0]], "float32")
 
@@ -80,16 +80,6 @@ def test_versions_count_up(tmp_path):
     assert modes[0] == modes[1]
 
 
-@pytest.mark.parametrize("name", ENDINGS)
-def test_activation_is_read_off_the_loss(name):
-    model = image_model(name)
-    function, _ = _activation.find("export", model)
-    outputs = keras.ops.softmax(LOGITS)
-    np.testing.assert_allclose(
-        numpy(function(outputs)), numpy(ENDINGS[name][2](outputs)), atol=1e-7
-    )
-
-
 def test_a_variable_temperature_is_exported_at_its_value(tmp_path):
     temperature = keras.Variable(1.0, trainable=False)
     loss = losses.BiTemperedLogistic(0.8, temperature, from_logits=True)
@@ -100,35 +90,6 @@ def test_a_variable_temperature_is_exported_at_its_value(tmp_path):
     received = loaded.signatures["serving_default"](inputs=tf.constant(x))
     want = losses.tempered_softmax(model(x), 2.0)
     np.testing.assert_allclose(numpy(received["probabilities"]), numpy(want), atol=1e-6)
-
-
-def test_told_activations():
-    model = vector_model()
-    for options, want in (
-        ({"temperature": 1.5}, losses.tempered_softmax(LOGITS, 1.5)),
-        ({"activation": "softmax"}, keras.ops.softmax(LOGITS)),
-        ({"activation": "sigmoid"}, keras.ops.sigmoid(LOGITS)),
-        ({"activation": "linear"}, LOGITS),
-    ):
-        function, _ = _activation.find("export", model, **options)
-        np.testing.assert_array_equal(numpy(function(LOGITS)), numpy(want))
-
-
-@pytest.mark.parametrize("ends", ["softmax", "sigmoid"])
-@pytest.mark.parametrize(
-    "options",
-    [{"activation": "softmax"}, {"activation": "sigmoid"}, {"temperature": 2}],
-)
-def test_probabilities_get_no_second_activation(ends, options):
-    model = vector_model(losses.CrossEntropy(from_logits=True), activation=ends)
-    (name,) = options
-    with pytest.raises(ValueError, match=rf"`{name}` must be None.*=\"linear\""):
-        _activation.find("export", model, **options)
-    _, told = _activation.find("export", model, activation="linear")
-    assert told == "linear"
-    with pytest.raises(ValueError, match='ends in prob.*="linear"') as caught:
-        _activation.find("export", model)
-    assert 'activation="softmax"' not in str(caught.value)  # what would be refused
 
 
 def test_mixed_precision_serves_float32(tmp_path):
@@ -167,19 +128,133 @@ def test_per_pixel_classes(tmp_path):
     assert outputs["classes"].shape == (2, 5, 6, 1)
 
 
+def test_per_pixel_probabilities_of_one_unit(tmp_path):
+    inputs = keras.Input((None, None, 1))
+    layer = keras.layers.Conv2D(1, 1, kernel_initializer="ones")
+    model = keras.Model(inputs, layer(inputs))
+    model.compile("sgd", losses.GeneralizedDice(from_logits=True))
+    version = serving.export(model, tmp_path / "a", class_names=["no", "yes"])
+    serve = tf.saved_model.load(version).signatures["serving_default"]
+    maps = np.float32([[[[2.0], [-1.0]]]])
+    outputs = serve(inputs=tf.constant(maps))
+    p = 1 / (1 + np.exp(-maps))
+    np.testing.assert_allclose(
+        outputs["probabilities"], np.concatenate([1 - p, p], -1), atol=1e-6
+    )
+    names = outputs["classes"].numpy().tolist()
+    assert names == [[[[b"yes", b"no"], [b"no", b"yes"]]]]
+    np.testing.assert_allclose(
+        outputs["scores"][..., 0], np.maximum(p, 1 - p)[..., 0], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda t: losses.LogitClip(max_norm=t),
+        lambda t: losses.RegionBoundary(
+            losses.BiTemperedLogistic(t2=t, from_logits=True), from_logits=True
+        ),
+    ],
+    ids=["clip", "region"],
+)
+def test_a_variable_parameter_is_exported_at_its_value(loss, tmp_path):
+    variable = keras.Variable(0.5, trainable=False)
+    model = vector_model(loss(variable))
+    variable.assign(1.5)
+    serve = tf.saved_model.load(serving.export(model, tmp_path / "a")).signatures
+    x = np.array([[3.0, -1.0]], "float32")
+    received = serve["serving_default"](inputs=tf.constant(x))["probabilities"]
+    want = loss(1.5).activation(model(x))
+    np.testing.assert_allclose(numpy(received), numpy(want), atol=1e-6)
+
+
+def interpreter(folder):
+    with pytest.warns(UserWarning, match="deprecated"):
+        return tf.lite.Interpreter(str(folder / "model.tflite"))
+
+
+def run_tflite(folder, **inputs):
+    """Probabilities of the one signature of `folder / "model.tflite"`."""
+    lite = interpreter(folder)
+    (signature,) = lite.get_signature_list().values()
+    assert signature == {"inputs": sorted(inputs), "outputs": ["probabilities"]}
+    return lite.get_signature_runner("serving_default")(**inputs)["probabilities"]
+
+
 def test_tflite(tmp_path):
     model = vector_model(losses.BiTemperedLogistic(0.8, 1.3, from_logits=True))
-    path = tmp_path / "model.tflite"
-    serving.export_tflite(model, path)
-    with pytest.warns(UserWarning, match="deprecated"):
-        lite = tf.lite.Interpreter(str(path))
+    serving.export_tflite(model, tmp_path / "model.tflite")
+    x = np.array([[1.0, -2.0], [0.5, 3.0]], "float32")
+    want = numpy(losses.tempered_softmax(model(x), 1.3))
+    np.testing.assert_allclose(run_tflite(tmp_path, inputs=x), want, atol=1e-6)
+    # without the signature too, as apps of the C interface do
+    lite = interpreter(tmp_path)
     lite.allocate_tensors()
-    x = np.array([[1.0, -2.0]], "float32")
-    lite.set_tensor(lite.get_input_details()[0]["index"], x)
+    lite.set_tensor(lite.get_input_details()[0]["index"], x[:1])
     lite.invoke()
     received = lite.get_tensor(lite.get_output_details()[0]["index"])
-    want = numpy(losses.tempered_softmax(model(x), 1.3))
-    np.testing.assert_allclose(received, want, atol=1e-6)
+    np.testing.assert_allclose(received, want[:1], atol=1e-6)
+
+
+def test_tflite_of_several_inputs_and_one_unit(tmp_path):
+    a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
+    both = keras.layers.Concatenate()([a, b])
+    outputs = keras.layers.Dense(1, activation="sigmoid")(both)
+    model = keras.Model({"b": b, "a": a}, outputs)
+    model.compile("sgd", "binary_crossentropy")
+    serving.export_tflite(model, tmp_path / "model.tflite")
+    x = {"a": np.ones((4, 3), "float32"), "b": np.zeros((4, 2), "float32")}
+    p = numpy(model(x))
+    want = np.concatenate([1 - p, p], -1)
+    np.testing.assert_allclose(run_tflite(tmp_path, **x), want, atol=1e-6)
+
+
+def test_tflite_refuses_outputs_that_are_no_probabilities(tmp_path):
+    with pytest.raises(ValueError, match="export_tflite: the outputs must be prob"):
+        serving.export_tflite(_wrong_loss(), tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def recurrent(**options):
+    layer = keras.layers.GRU(4, **options)
+    last = keras.layers.Dense(2, activation="softmax")
+    return keras.Sequential([keras.Input((5, 3)), layer, last])
+
+
+def determinant():
+    last = keras.layers.Lambda(lambda x: tf.linalg.inv(x)[:, 0])
+    return keras.Sequential([keras.Input((2, 2)), last, keras.layers.Softmax()])
+
+
+@pytest.mark.parametrize(
+    ("make", "operation"),
+    [(recurrent, "TensorListReserve"), (determinant, "MatrixInv")],
+)
+def test_tflite_of_operations_that_need_flex(make, operation, tmp_path):
+    path = tmp_path / "model.tflite"
+    message = (
+        rf"export_tflite: `model` must be made of .*Missing: .*{operation}.*"
+        "unroll=True, or say allow_flex=True"
+    )
+    with pytest.raises(ValueError, match=message):
+        serving.export_tflite(make(), path)
+    assert list(tmp_path.iterdir()) == []
+    serving.export_tflite(make(), path, allow_flex=True)
+    assert f"Flex{operation}".encode() in path.read_bytes()
+
+
+def test_tflite_of_an_unrolled_layer(tmp_path):
+    model = recurrent(unroll=True)
+    serving.export_tflite(model, tmp_path / "model.tflite")
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    want = numpy(model(x))
+    np.testing.assert_allclose(run_tflite(tmp_path, inputs=x), want, atol=1e-6)
+
+
+def test_allow_flex_is_a_switch(tmp_path):
+    with pytest.raises(TypeError, match="export_tflite: `allow_flex` .*'no'"):
+        serving.export_tflite(vector_model(), tmp_path / "a.tflite", allow_flex="no")
 
 
 def test_a_tflite_path_is_a_path():
@@ -187,22 +262,113 @@ def test_a_tflite_path_is_a_path():
         serving.export_tflite(vector_model(), None)
 
 
-# --- what is refused
-
-
 class Subclassed(keras.Model):
+    """A model with a head around another one, in an attribute of any name."""
+
+    def __init__(self, backbone, attribute="model", units=3):
+        super().__init__()
+        setattr(self, attribute, backbone)
+        self.attribute, self.head = attribute, keras.layers.Dense(units)
+        self.dropout = keras.layers.Dropout(0.5)
+        self.softmax = keras.layers.Softmax()  # not a part of `call`
+
+    def call(self, x, training=False):
+        x = getattr(self, self.attribute)(x, training=training)
+        return self.head(tf.nn.relu(self.dropout(x, training=training)))
+
+
+@pytest.mark.parametrize(("attribute", "units"), [("model", 3), ("backbone", 1)])
+def test_a_subclassed_model_is_exported_whole(attribute, units, tmp_path):
+    model = Subclassed(vector_model(units=8), attribute, units)
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    x = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
+    want = tf.sigmoid(model.predict(x, verbose=0))
+    if units == 1:
+        want = tf.concat([1 - want, want], -1)
+    serve = tf.saved_model.load(serving.export(model, tmp_path / "a")).signatures
+    received = serve["serving_default"](inputs=tf.constant(x))["probabilities"]
+    np.testing.assert_allclose(received, want, atol=1e-6)
+    serving.export_tflite(model, tmp_path / "model.tflite")
+    np.testing.assert_allclose(run_tflite(tmp_path, inputs=x), want, atol=1e-6)
+
+
+class OfTwo(keras.Model):
+    """A subclassed model of a dict of inputs."""
+
     def __init__(self):
         super().__init__()
-        self.dense = keras.layers.Dense(3)
+        self.head = keras.layers.Dense(3)
+
+    def call(self, inputs):
+        return self.head(tf.concat([inputs["a"], inputs["b"]], -1))
+
+
+def test_a_subclassed_model_of_several_inputs(tmp_path):
+    model = OfTwo()
+    x = {"a": tf.ones((2, 3)), "b": tf.zeros((2, 4))}
+    want = tf.nn.softmax(model(x))
+    version = serving.export(model, tmp_path / "a", activation="softmax")
+    serve = tf.saved_model.load(version).signatures["serving_default"]
+    np.testing.assert_allclose(serve(**x)["probabilities"], want, atol=1e-6)
+
+
+class OfNumpy(OfTwo):
+    """A model whose code cannot become a graph."""
+
+    def call(self, inputs):
+        return self.head(np.asarray(inputs["a"]))
+
+
+class OfTwoArguments(OfTwo):
+    """A model with two arguments."""
+
+    def call(self, a, b):
+        return self.head(tf.concat([a, b], -1))
+
+
+def test_subclassed_models_that_cannot_be_exported(tmp_path):
+    a = OfNumpy()
+    a({"a": np.ones((2, 3)), "b": np.ones((2, 3))})
+    b = OfTwoArguments()
+    b(tf.ones((2, 3)), tf.ones((2, 4)))
+    for model in (a, b):
+        message = "export: `model` must be functional or sequential.* Wrap it: x = ke"
+        with pytest.raises(ValueError, match=message):
+            serving.export(model, tmp_path / "a", activation="softmax")
+
+
+class Wrapper(keras.Model):
+    """A model that only adds to the training of another one."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def exported_model(self):
+        return self.inner
 
     def call(self, x):
-        return self.dense(x)
+        return self.inner(x) * 0
 
 
-def _called():
-    model = Subclassed()
-    model(LOGITS)
-    return model
+def test_wrappers_say_which_model_is_exported(tmp_path, images):
+    augment = pytest.importorskip("tfrobustloss.data.augment")
+    inner = image_model("softmax_logits")
+    inner.compile("sgd", "categorical_crossentropy")  # not what it is trained with
+    attached = augment.attach(inner, augment.adma("mnist"), seed=0)
+    assert augment.detach(attached) is attached.exported_model() is inner
+    model = Wrapper(attached)
+    model.compile("sgd", losses.SigmoidFocal(from_logits=True))
+    serve = tf.saved_model.load(serving.export(model, tmp_path / "a")).signatures
+    x = images.astype("float32")
+    received = serve["serving_default"](inputs=tf.constant(x))["probabilities"]
+    want = tf.sigmoid(inner.predict(x, verbose=0))
+    np.testing.assert_allclose(received, want, atol=1e-6)
+    serving.export_tflite(model, tmp_path / "model.tflite")
+    np.testing.assert_allclose(run_tflite(tmp_path, inputs=x), want, atol=1e-5)
+
+
+# --- what is refused
 
 
 def _two_outputs():
@@ -217,6 +383,13 @@ def _logits_and_softmax():
 def _wrong_loss():
     ones = {"kernel_initializer": "ones", "bias_initializer": "ones"}
     return vector_model(losses.CrossEntropy(), **ones)
+
+
+def _one_output():
+    # in [0, 1] for small inputs, beyond it for large ones
+    model = vector_model(losses.SigmoidFocal(), units=1)
+    model.set_weights([np.float32([[0.1], [0.1]]), np.float32([0.5])])
+    return model
 
 
 def python_function(x):
@@ -234,8 +407,7 @@ SOFT = {"activation": "softmax"}
 IMAGES = {"image_bytes": True}
 BAD = [
     (lambda: keras.Sequential([keras.layers.Dense(3)]), {}, ValueError, "`mod.*bu"),
-    (Subclassed, {}, ValueError, "`model` .*built"),
-    (_called, SOFT, ValueError, "`model` must be functional or sequential"),
+    (lambda: OfTwo(), {}, ValueError, "`model` .*built"),
     (_two_outputs, SOFT, ValueError, "`model` must be a model with one output"),
     (lambda: "model.keras", {}, TypeError, "`model` must be a keras.Model"),
     (vector_model, {}, ValueError, "`model` must be compiled.* temperature=t2"),
@@ -252,11 +424,30 @@ BAD = [
     (vector_model, {"class_names": {"a": 2, "b": 0, "c": 1}}, TypeError, "`class_n"),
     (vector_model, {"image_bytes": "no"}, TypeError, "`image_bytes`.*'no'"),
     (vector_model, {"top_k": 4, **SOFT}, ValueError, r"`top_k`.*\[1, 3\].*k=4"),
+    (_one_output, {}, ValueError, "must be probabilities.*model.export"),
+    (_one_output, {"activation": "linear"}, ValueError, "must be probabilities"),
     (vector_model, {"version": 0, **SOFT}, ValueError, "`version`.*version=0"),
     (vector_model, {"version": "1", **SOFT}, TypeError, "`version`.*version='1'"),
     (vector_model, {**IMAGES, **SOFT}, ValueError, r"`image_bytes`.*shapes \[\(2,\)\]"),
     (vector_model, {"preprocessing": abs, **SOFT}, ValueError, "`prepro.*image"),
-    (lambda: image_model("softmax"), {"preprocessing": 2, **IMAGES}, TypeError, "`pre"),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": 2, **IMAGES},
+        TypeError,
+        "`preprocessing`.*=2.*Rescaling",
+    ),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": keras.layers.Rescaling(0.0), **IMAGES},
+        ValueError,
+        "`preprocessing`.*depend on the image.* It gives 0, .* for every image",
+    ),
+    (
+        lambda: image_model("softmax"),
+        {"preprocessing": lambda x: x * np.nan, **IMAGES},
+        ValueError,
+        "`preprocessing`.*finite.* It gives NaN",
+    ),
     (
         lambda: image_model("softmax"),
         {"preprocessing": lambda x: x[:, :4], **IMAGES},

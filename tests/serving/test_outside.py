@@ -1,14 +1,16 @@
 """TF Serving's loader takes what `export` writes, with no package to help it."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework import types_pb2
+from tensorflow.core.framework import tensor_shape_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tests.losses.values import numpy
-from tests.serving.models import CLASS_NAMES, ENDINGS
+from tests.serving.models import ENDINGS, class_names
 from tfrobustloss import serving
 from tfrobustloss.serving import _c_loader, _outside
 
@@ -73,7 +75,7 @@ def test_classes_are_the_likeliest_names(name, answers):
         scores = np.take_along_axis(p, order, -1)
         np.testing.assert_array_equal(outputs["scores"], scores)
         names = [[each.decode() for each in row] for row in outputs["classes"]]
-        assert names == [[CLASS_NAMES[i] for i in row] for row in order]
+        assert names == [[class_names(name)[i] for i in row] for row in order]
 
 
 def test_the_models_differ(answers):
@@ -94,34 +96,119 @@ def test_other_sizes_and_formats_are_brought_to_the_model(exported, answers):
     np.testing.assert_array_equal(sixteen_bits, same["probabilities"][0])
 
 
-def test_errors_of_the_loader(exported, tmp_path):
-    version = exported("softmax")[1]
-    with pytest.raises(
-        ValueError, match="predict_outside: `version` must be a version"
+def test_versions_that_are_none(exported, tmp_path, monkeypatch):
+    x, version = np.zeros((1, 8, 8, 1)), exported("softmax")[1]
+    folder = os.path.dirname(version)
+    message = "predict_outside: `version` must be the path that `export` returned.*"
+    for path, hint in (
+        (tmp_path, "no saved_model.pb"),
+        (tmp_path / "missing", "no saved_model.pb"),
+        (os.path.join(version, "saved_model.pb"), "no saved_model.pb"),
+        (folder, f"folder of versions, of which '{version}' is the newest"),
     ):
-        serving.predict_outside(str(tmp_path), np.zeros((1, 8, 8, 1)))
-    requests = [
-        {"version": version, "signature_name": "other", "inputs": {}},
-    ]
-    with pytest.raises(ValueError, match=r"There is no other, only .*serving_default"):
-        _outside.run(requests)
+        with pytest.raises(ValueError, match=message + hint):
+            serving.predict_outside(path, x)
+    (tmp_path / "saved_model.pb").write_bytes(b"no model")
+    message = "predict_outside: `version` must be a version that can be loaded"
+    with pytest.raises(ValueError, match=message):
+        serving.predict_outside(tmp_path, x)
+    monkeypatch.chdir(folder)
+    received = serving.predict_outside("1", x)
+    assert received["probabilities"].shape == (1, 3)
+
+
+def test_signatures_that_are_none(exported):
+    x, version = np.zeros((1, 8, 8, 1)), exported("softmax")[1]
+    message = r"`signature_name` must be .*'other'.*'serving_default', 'serving_image"
+    with pytest.raises(ValueError, match=message):
+        serving.predict_outside(version, x, "other")
+    with pytest.raises(TypeError, match="`signature_name` must be a text.*=None"):
+        serving.predict_outside(version, x, None)
 
 
 @pytest.mark.parametrize(
     ("inputs", "kind", "message"),
     [
-        ("abc", ValueError, r"`inputs` .*'abc'.*takes numbers as inputs"),
-        ([["a"] * 8], ValueError, r"`inputs` .*a list of 1.*takes numbers"),
-        ({"other": [1.0]}, ValueError, r"`inputs` .*takes \['inputs'\], not"),
+        ("abc", ValueError, r"`inputs` .*'abc'.*inputs has the shape \[\], not"),
         (np.zeros((0, 8, 8, 1)), ValueError, r"`inputs.shape` .*\(0, 8, 8, 1\)"),
         ([], ValueError, r"`inputs.shape` .*\(0,\)"),
-        ([[1.0], [1.0, 2.0]], ValueError, r"`inputs` .*rows of different lengths"),
         ({"inputs": {1}}, TypeError, r"`inputs` .*numbers, text or bytes.*\{1\}"),
     ],
 )
 def test_inputs_that_do_not_fit(inputs, kind, message, exported):
     with pytest.raises(kind, match=f"^predict_outside: {message}"):
         serving.predict_outside(exported("softmax")[1], inputs)
+
+
+@pytest.fixture(scope="module")
+def library():
+    return _c_loader.Library(_outside._library())
+
+
+@pytest.mark.parametrize(
+    ("signature", "inputs", "message"),
+    [
+        ("serving_default", {"other": [1.0]}, r"takes \['inputs'\], not \['other'\]"),
+        (
+            "serving_default",
+            {"inputs": [1.0], "b": 1},
+            r"takes \['inputs'\], not \['b'",
+        ),
+        ("serving_default", {}, r"takes \['inputs'\], not \[\]"),
+        ("serving_default", {"inputs": [[1.0], [1.0, 2.0]]}, "rows of different len"),
+        (
+            "serving_default",
+            {"inputs": [["a"] * 8] * 8},
+            r"shape \[8, 8\], not \[batch",
+        ),
+        (
+            "serving_default",
+            {"inputs": [[[["a"]] * 8] * 8]},
+            r"takes numbers \(float32\) as inputs",
+        ),
+        ("serving_image_bytes", {"image_bytes": "a"}, r"shape \[\], not \[batch\]"),
+        ("serving_image_bytes", {"image_bytes": [1]}, "takes texts or bytes as image"),
+        (
+            "serving_image_bytes",
+            {"image_bytes": ["a.png"]},
+            "Unknown image file format",
+        ),
+    ],
+)
+def test_errors_of_the_loader(signature, inputs, message, exported, library):
+    version = _c_loader.Version(library, exported("softmax")[1])
+    with pytest.raises(_c_loader.InputError, match=message):
+        version.run(signature, inputs)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "given", "outputs"),
+    [
+        ("int32", [[1, 2]], "float32"),
+        ("uint16", [[1, 2]], "float32"),
+        ("float16", [[0.5, -2.0]], "float32"),
+        ("float64", [[0.1, 0.25]], "float64"),
+    ],
+)
+def test_types(dtype, given, outputs, tmp_path, library):
+    inputs = keras.Input((2,), dtype=dtype)
+    x = keras.ops.cast(inputs, outputs)
+    model = keras.Model(inputs, keras.layers.Softmax(dtype=outputs)(x))
+    version = serving.export(model, tmp_path / "a")
+    received = _c_loader.Version(library, version).run(
+        "serving_default", {"inputs": given}
+    )
+    assert received["probabilities"]["dtype"] == outputs
+    assert received["classes"]["dtype"] == "int32"
+    want = numpy(model(tf.constant(given, dtype)))
+    np.testing.assert_array_equal(received["probabilities"]["values"], want)
+    decoded = _outside._from_json(received["probabilities"])
+    assert decoded.dtype == outputs
+    if dtype.startswith(("int", "uint")):
+        with pytest.raises(_c_loader.InputError, match=rf"numbers \({dtype}\)"):
+            _c_loader.Version(library, version).run(
+                "serving_default", {"inputs": [[1.5, 2]]}
+            )
 
 
 def test_a_version_is_a_path():
@@ -164,3 +251,15 @@ def test_numbers_of_fields_and_types():
     for number, code in _c_loader.FORMATS.items():
         assert tf.as_dtype(number).as_numpy_dtype(1) == np.dtype(code).type(1)
         assert tf.as_dtype(number).size == np.dtype(code).itemsize
+        assert tf.as_dtype(number).name == _c_loader.DTYPES[number]
+    assert types_pb2.DT_BOOL == _c_loader.BOOL
+    shape = tensor_shape_pb2.TensorShapeProto.DESCRIPTOR
+    assert tensor["tensor_shape"].number == _c_loader.SHAPE
+    assert shape.fields_by_name["dim"].number == _c_loader.DIM
+    assert shape.fields_by_name["unknown_rank"].number == _c_loader.UNKNOWN_RANK
+    assert shape.nested_types_by_name["Dim"].fields_by_name["size"].number == (
+        _c_loader.SIZE
+    )
+    for sizes in ((), (None, 3), (2, 0), None):
+        message = tf.TensorShape(sizes).as_proto().SerializeToString()
+        assert _c_loader.shape_of(message) == sizes

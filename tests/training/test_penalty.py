@@ -226,3 +226,58 @@ def test_refused():
         gradient_penalty(lambda x: x, REAL, FAKE, weight=-1)
     with pytest.raises(ValueError, match=r"`fake` must be of the shape of `real`"):
         gradient_penalty(lambda x: x, REAL, FAKE[:, :2])
+
+
+def _critic(*names, **options):
+    """A linear critic of inputs of 3 numbers each, with slope 2 in every number."""
+    inputs = {name: keras.Input((3,), name=name) for name in names}
+    both = keras.layers.Concatenate()(list(inputs.values()))
+    layer = keras.layers.Dense(1, kernel_initializer=lambda *_, **__: TWOS, **options)
+    return keras.Model(inputs if "image" in names else [*inputs.values()], layer(both))
+
+
+TWOS = np.full((6, 1), 2, "float32")
+LABELS = np.ones_like(REAL)
+
+
+@pytest.mark.parametrize(
+    ("real", "fake"),
+    [
+        ([REAL, LABELS], [FAKE, LABELS]),
+        ((REAL, LABELS[:, :1]), (FAKE, LABELS[:, :1])),
+        ({"image": REAL, "label": LABELS}, {"image": FAKE, "label": LABELS}),
+    ],
+    ids=["list", "tuple", "dict"],
+)
+def test_several_inputs_are_told_the_lambda(real, fake):
+    message = r"`real` must be one array.* of shapes .*lambda x: critic\(\[x, labels"
+    with pytest.raises(TypeError, match=message):
+        gradient_penalty(_critic("a", "b"), real, fake)
+    with pytest.raises(TypeError, match="`fake` must be one array"):
+        gradient_penalty(_critic("a", "b"), REAL, fake)
+    with pytest.raises(ValueError, match=r"`critic` must be .*one input.*lambda x: "):
+        gradient_penalty(_critic("a", "b"), REAL, FAKE)
+
+
+def test_the_lambda_of_several_inputs_works():
+    expected = 10 * (2 * np.sqrt(3) - 1) ** 2  # the slope in one of them
+    critic, named = _critic("a", "b"), _critic("image", "label")
+    labels = ops.convert_to_tensor(LABELS)
+    for function in (
+        lambda x: critic([x, labels]),
+        lambda x: named({"image": x, "label": labels}),
+    ):
+        value = gradient_penalty(function, REAL, FAKE)
+        np.testing.assert_allclose(numpy(value), expected, rtol=1e-5)
+
+
+def test_rows_of_numbers_are_one_array():
+    value = gradient_penalty(lambda x: 3 * x[:, 0], [[0.0, 1.0]], [[1.0, 1.0]])
+    np.testing.assert_allclose(numpy(value), 40, rtol=1e-6)
+
+
+@pytest.mark.parametrize("output", [lambda x: [x, x], lambda x: None])
+def test_a_critic_returns_one_tensor(output):
+    message = r"`critic` must be a function that returns one tensor.*critic\(x\)\[0\]"
+    with pytest.raises(TypeError, match=message):
+        gradient_penalty(output, REAL, FAKE)

@@ -1,5 +1,7 @@
 """The callback that shifts weight from the region to the boundary."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -47,6 +49,22 @@ def test_weight(arguments, epoch, expected):
     weight = keras.Variable(0.0, trainable=False)
     ShiftToBoundary(weight, **arguments).on_epoch_begin(epoch)
     np.testing.assert_allclose(float(weight), expected, rtol=1e-6)
+
+
+def test_copies_move_the_same_variable():
+    # Keras Tuner makes a deep copy of the callbacks for each trial
+    weight, model = keras.Variable(0.5, trainable=False), small_model()
+    shift = ShiftToBoundary(weight, step=0.1)
+    for _ in range(2):
+        (other,) = copy.deepcopy([shift])
+        assert other.weight is weight
+        assert (other.start, other.step, other.end) == (0.01, 0.1, 0.99)
+        other.on_epoch_begin(2)
+        np.testing.assert_allclose(float(weight), 0.21, rtol=1e-6)
+        shift.set_model(model)
+    assert other.model is model  # not a copy of a whole model
+    loss, both = copy.deepcopy([losses.RegionBoundary(alpha=weight), shift])
+    assert loss.alpha is both.weight is weight
 
 
 BOTH = np.float32([[[1, 0, -1, 1], [0, 1, 1, -1]]])

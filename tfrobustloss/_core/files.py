@@ -1,4 +1,4 @@
-"""Result files: checked before the work, and written whole or not at all."""
+"""Output files: checked before the work starts, and written atomically."""
 
 import contextlib
 import os
@@ -10,13 +10,13 @@ def check_writable(owner, name, path):
     """Raises if no file can be written at `path`; leaves nothing behind.
 
     Args:
-        owner: Name of what was called, for errors.
-        name: Name of the argument that the path came from.
+        owner: Name of the class or function that took the path, for errors.
+        name: Name of its parameter.
         path: Path of the file to be written later.
 
     Raises:
-        ValueError: The folder does not exist or cannot be written to, or the path is
-            there and is no plain file.
+        ValueError: The folder does not exist or cannot be written to, or the path
+            exists and is not a plain file.
     """
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
@@ -35,10 +35,10 @@ def check_writable(owner, name, path):
 
 
 def write(path, content):
-    """Writes bytes to `path`: readers see the old file or the new one, whole.
+    """Writes bytes to `path` atomically: readers see the old file or the new one.
 
     Args:
-        path: Path of the file; one that is there is replaced.
+        path: Path of the file; an existing one is replaced.
         content: Bytes.
     """
     target = os.path.realpath(path)
@@ -50,7 +50,7 @@ def write(path, content):
 
 @contextlib.contextmanager
 def _unfinished(target):
-    """A new file beside `target`, gone at the end unless it was renamed."""
+    """A new file next to `target`, removed at the end unless it was renamed."""
     path = f"{target}.{os.getpid()}.tmp"
     try:
         with open(path, "wb") as file:

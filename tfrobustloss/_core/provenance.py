@@ -1,4 +1,4 @@
-"""What a measurement ran on, for the records that have to say so."""
+"""Versions and hardware, for the records of measurements."""
 
 import importlib
 import os
@@ -8,11 +8,11 @@ import keras
 import numpy as np
 
 import tfrobustloss
-from tfrobustloss._core import backend as _backend
+from tfrobustloss._core.backend import devices
 
 
-def versions():
-    """Dict of the versions that a result may depend on."""
+def versions() -> dict[str, str]:
+    """Versions of the packages that a result may depend on."""
     backend = keras.backend.backend()
     return {
         "tfrobustloss": tfrobustloss.__version__,
@@ -24,16 +24,12 @@ def versions():
     }
 
 
-def hardware():
-    """Dict of the processor's name, its number of cores and the backend's devices."""
+def hardware() -> dict[str, object]:
+    """Name of the processor, number of cores and devices of the backend."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line for line in file if line.startswith("model name")]
         processor = names[0].partition(":")[2].strip()
-    except (OSError, IndexError):  # not Linux, or a processor without a name there
+    except (OSError, IndexError):  # not Linux, or no name given there
         processor = platform.processor() or platform.machine()
-    return {
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "devices": _backend.devices(),
-    }
+    return {"processor": processor, "cores": os.cpu_count(), "devices": devices()}

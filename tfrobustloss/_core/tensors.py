@@ -1,8 +1,16 @@
-"""Concrete values of variables and tensors, and custom gradients."""
+"""Concrete values of variables and tensors, their copies, and custom gradients."""
+
+import contextlib
+import contextvars
+import copy
 
 import keras
 import numpy as np
 from keras import ops
+
+from tfrobustloss._core.backend import with_closed_tangent
+
+_HIDDEN = contextvars.ContextVar("hidden", default=False)
 
 
 def is_variable(parameter):
@@ -18,8 +26,20 @@ def _to_numpy(values):
     return np.asarray(keras.ops.convert_to_numpy(values))
 
 
+@contextlib.contextmanager
+def hidden_values():
+    """A context in which no value is `visible`, for values that are placeholders."""
+    before = _HIDDEN.set(True)
+    try:
+        yield
+    finally:
+        _HIDDEN.reset(before)
+
+
 def visible(values):
     """`values` as an array, or None where a compiled program hides them."""
+    if _HIDDEN.get():
+        return None
     try:
         return _to_numpy(values)
     except Exception:  # each backend raises its own error for a value not yet there
@@ -35,19 +55,65 @@ def current_value(parameter):
     return parameter
 
 
-def with_closed_gradient(function, logits, *constants):
-    """`function(logits, *constants)` with the gradient that it returns beside it.
+def shallow_copy(value):
+    """A copy of an object with the same attributes, variables included."""
+    copied = object.__new__(type(value))
+    vars(copied).update(vars(value))
+    return copied
 
-    `function` gives its result and `gradient(upstream)`, the gradient with respect to
-    `logits`. Constants may be tensors or plain values; they get no gradient.
+
+def deep_copy(value, memo):
+    """A deep copy of an object whose variables are those of the original.
+
+    A variable belongs to whoever made it: a loss and a callback have to share it, and
+    tuners copy callbacks for each trial.
+
+    Args:
+        value: Object with a `__dict__`; its `__deepcopy__` calls this.
+        memo: Dict of `copy.deepcopy`.
     """
-    tensors = [c for c in constants if is_variable(c)]
+    copied = object.__new__(type(value))
+    memo[id(value)] = copied
+    for name, part in vars(value).items():
+        shared = is_variable(part) and not isinstance(part, keras.losses.Loss)
+        vars(copied)[name] = part if shared else copy.deepcopy(part, memo)
+    return copied
+
+
+def with_closed_gradient(function, logits, *constants):
+    """`function(logits, *constants)` with its derivative in closed form.
+
+    The derivative serves reverse mode on every backend, and forward mode on JAX, whose
+    `custom_vjp` would refuse it.
+
+    Args:
+        function: Gives its result and two linear functions, each other's transpose:
+            `gradient(upstream)`, the gradient with respect to `logits`, and
+            `change(direction)`, the result's change along a direction of `logits`.
+        logits: Tensor.
+        *constants: Tensors or plain values; they get no gradient.
+
+    Returns:
+        The result of `function`.
+    """
+    places = [i for i, constant in enumerate(constants) if is_variable(constant)]
+    tensors = [ops.stop_gradient(ops.convert_to_tensor(constants[i])) for i in places]
+
+    def call(logits, *tensors):
+        values = list(constants)
+        for i, tensor in zip(places, tensors, strict=True):
+            values[i] = tensor
+        return function(logits, *values)
+
+    if keras.backend.is_keras_tensor(logits):  # for which no custom gradient exists
+        result, _, change = call(ops.stop_gradient(logits), *tensors)
+        return result + change(logits - ops.stop_gradient(logits))
+    if keras.backend.backend() == "jax":
+        return with_closed_tangent(call, logits, *tensors)
 
     @ops.custom_gradient
     def wrapped(logits, *tensors):
-        rest = iter(tensors)
-        values = [next(rest) if is_variable(c) else c for c in constants]
-        result, gradient = function(logits, *values)
+        result, gradient, _ = call(logits, *tensors)
 
         def backward(*args, upstream=None):
             first = gradient(args[0] if upstream is None else upstream)
@@ -56,8 +122,4 @@ def with_closed_gradient(function, logits, *constants):
 
         return result, backward
 
-    return wrapped(logits, *[ops.stop_gradient(_tensor(c)) for c in tensors])
-
-
-def _tensor(value):
-    return ops.convert_to_tensor(value)
+    return wrapped(logits, *tensors)

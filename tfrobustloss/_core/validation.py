@@ -96,34 +96,22 @@ def check_flag(owner, name, value):
 
 
 class Described(Exception):
-    """The parts of a parameter error, and their wording.
+    """The parts of a parameter error, and their wording."""
 
-    Arguments are positional, and made into attributes before `__init__`: TensorFlow's
-    AutoGraph raises an error out of a traced function as its own class only if
-    `__init__` is `Exception`'s, and then gives it the finished text alone. Keras takes
-    the first of `args` for the text when it raises an error out of a layer again.
-    """
+    # Keras and AutoGraph add their context to an error by building it again from its
+    # text alone, and an error of another type where that fails; these keep them from it
+    _keras_call_info_injected = True
+    ag_pass_through = True
 
-    __init__ = Exception.__init__
+    def __init__(self, owner, name, value, constraint, hint=""):
+        self.owner, self.name, self.value = owner, name, value
+        self.constraint, self.hint = str(constraint), hint
+        text = f"{owner}: `{name}` must be {constraint}. Received: {name}={value!r}."
+        super().__init__(f"{text} {hint}".rstrip())
 
-    def __new__(cls, owner, name=None, value=None, constraint=None, hint=""):
-        """Takes the five parts, or one finished text."""
-        error = super().__new__(cls, owner, name, value, constraint, hint)
-        error.owner, error.name, error.value = owner, name, value
-        error.constraint, error.hint = constraint, hint
-        return error
-
-    @property
-    def args(self):
-        """The text alone, as errors of Python have it."""
-        return (str(self),)
-
-    def __str__(self):
-        """Returns the wording: who, what, what came, and the way out."""
-        if self.name is None:
-            return self.owner
-        text = f"{self.owner}: `{self.name}` must be {self.constraint}."
-        return f"{text} Received: {self.name}={self.value!r}. {self.hint}".rstrip()
+    def __reduce__(self):
+        parts = (self.owner, self.name, self.value, self.constraint, self.hint)
+        return type(self), parts
 
 
 class ParameterError(Described, ValueError):
@@ -140,7 +128,7 @@ class ParameterError(Described, ValueError):
         owner: As given.
         name: As given.
         value: As given.
-        constraint: As given.
+        constraint: As text.
         hint: As given.
     """
 

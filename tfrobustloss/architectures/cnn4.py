@@ -2,7 +2,7 @@
 
 import keras
 
-from tfrobustloss.architectures._seeds import initializers
+from tfrobustloss.architectures.initializers import initializers
 
 
 def cnn4(input_shape, num_classes, seed=None):
@@ -11,7 +11,7 @@ def cnn4(input_shape, num_classes, seed=None):
     Args:
         input_shape: Shape of an image, `(height, width, channels)`, at least 4 x 4.
         num_classes: Int >= 2.
-        seed: Int >= 0 for the same initial weights each time, or None.
+        seed: Int >= 0 for reproducible initial weights, or None.
 
     Returns:
         `keras.Model` from images, shape `(batch, *input_shape)`, to logits, shape

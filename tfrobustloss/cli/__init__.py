@@ -1,19 +1,21 @@
-"""The command `tfrobustloss`: one module a subcommand, each with its options.
+"""The command `tfrobustloss`; each subcommand is a module.
 
-A subcommand's module has `add_parser(commands)`, and in its parser the default `run`,
-a function from parsed arguments to an exit code. It imports what takes long only when
-it runs; Keras itself is there before, as `import tfrobustloss` registers the losses.
+A subcommand's module has `add_parser(commands)`, whose parser has the default `run`, a
+function from parsed arguments to an exit code. Slow imports are inside `run`; Keras is
+loaded before, since `import tfrobustloss` registers the losses.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
-from tfrobustloss._core.validation import Described
+from tfrobustloss._core.validation import Described, ParameterTypeError
 from tfrobustloss.cli import compare, estimate, export, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 _WRONG_USE = 2
-# what errors call an option: the function's own name for it -> the command's
+# parameter of a function -> option of the command, for errors
 _OPTIONS = {
     "load.name": "dataset",
     "plots.path": "plot",
@@ -24,7 +26,7 @@ _OPTIONS = {
 }
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:
@@ -48,7 +50,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ParameterTypeError, ImportError, OSError) as error:
         return _fail(arguments.command, error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
@@ -58,12 +60,12 @@ def main(argv=None):
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(_WRONG_USE, f"{self.prog}: error: {message}\n")
 
 
-def _fail(command, error):
-    """Prints an error as one line, with the option's name for the argument's."""
+def _fail(command: str, error: Exception) -> int:
+    """Prints an error as one line, naming the option instead of the parameter."""
     text = str(error)
     if isinstance(error, Described):
         # the name of the function that refused the value would puzzle here

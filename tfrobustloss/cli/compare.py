@@ -1,15 +1,16 @@
 """`tfrobustloss compare`: options, progress, table, files."""
 
+import argparse
 import dataclasses
+from typing import Any
 
-from tfrobustloss.cli import _options
-from tfrobustloss.experiments import Settings
-
-_FIELDS = [field.name for field in dataclasses.fields(Settings)]
+from tfrobustloss.cli import console
 
 
-def add_parser(commands):
+def add_parser(commands: Any) -> None:
     """Adds the subcommand and its options to the subparsers `commands`."""
+    from tfrobustloss.experiments import Settings
+
     parser = commands.add_parser(
         "compare",
         help="train a small network per loss on wrong labels, test it on right ones",
@@ -21,9 +22,9 @@ def add_parser(commands):
     )
     defaults = Settings()
 
-    add = _options.adder(parser)
+    add = console.adder(parser)
 
-    def option(name, text, **options):
+    def option(name: str, text: str, **options: Any) -> None:
         add(name, getattr(defaults, name, None), text, **options)
 
     option("dataset", "digits, mnist, kmnist_10k, cifar10 or another image set of TFDS")
@@ -50,8 +51,8 @@ def add_parser(commands):
     parser.set_defaults(run=run)
 
 
-def run(arguments):
-    """Compares the losses; what is done is printed and written even after Ctrl-C.
+def run(arguments: argparse.Namespace) -> int:
+    """Compares the losses; prints and writes the results so far even after Ctrl-C.
 
     Args:
         arguments: Parsed options.
@@ -59,26 +60,28 @@ def run(arguments):
     Returns:
         Exit code: 0, or 130 after Ctrl-C.
     """
-    from tfrobustloss.cli import _report
+    from tfrobustloss.cli import compare_report
     from tfrobustloss.experiments import comparison
 
-    settings = Settings(**{name: getattr(arguments, name) for name in _FIELDS})
+    names = [field.name for field in dataclasses.fields(comparison.Settings)]
+    settings = comparison.Settings(**{name: getattr(arguments, name) for name in names})
     outputs = {"output": arguments.output, "plot": arguments.plot}
-    _options.check_outputs("compare", outputs)
+    console.check_outputs("compare", outputs)
     prepared = comparison.Comparison(settings)
-    print(_report.introduction(prepared.record), flush=True)
+    print(compare_report.introduction(prepared.record), flush=True)
     try:
-        with _report.progress(prepared) as shown:
-            prepared.run(shown.on_epoch, shown.on_result)
-    finally:  # whatever happened, what is done is not lost
+        with console.progress(compare_report.steps(prepared)) as progress:
+            reporter = compare_report.Reporter(prepared, progress)
+            prepared.run(reporter.on_epoch, reporter.on_result)
+    finally:  # an error does not lose the results so far
         _finish(arguments, prepared.record)
     return 130 if prepared.record["interrupted"] else 0
 
 
-def _finish(arguments, record):
+def _finish(arguments: argparse.Namespace, record: dict[str, Any]) -> None:
     from tfrobustloss import plots
     from tfrobustloss._core import files
-    from tfrobustloss.cli import _report
+    from tfrobustloss.cli import compare_report
     from tfrobustloss.experiments import comparison
 
     try:
@@ -87,4 +90,4 @@ def _finish(arguments, record):
         if arguments.plot is not None and record["results"]:
             files.write(arguments.plot, plots.accuracy_curves(record, arguments.plot))
     finally:  # a full disk must not cost the table
-        print(_report.table(record), flush=True)
+        print(compare_report.table(record), flush=True)

@@ -1,9 +1,12 @@
-"""`tfrobustloss estimate`: how wrong labels are, and which losses suit them."""
+"""`tfrobustloss estimate`: the noise of labels, and the losses that suit it."""
 
-from tfrobustloss.cli import _options
+import argparse
+from typing import Any
+
+from tfrobustloss.cli import console
 
 
-def add_parser(commands):
+def add_parser(commands: Any) -> None:
     """Adds the subcommand and its options to the subparsers `commands`."""
     parser = commands.add_parser(
         "estimate",
@@ -16,9 +19,9 @@ def add_parser(commands):
         allow_abbrev=False,
     )
 
-    option = _options.adder(parser)
-    count = {"type": int, "metavar": "N"}
-    array = {"metavar": "FILE.npy"}
+    option = console.adder(parser)
+    count: dict[str, Any] = {"type": int, "metavar": "N"}
+    array: dict[str, Any] = {"metavar": "FILE.npy"}
     option("labels", None, "class ids or one-hot rows, some of them wrong", **array)
     text = "probabilities of a model that never saw these labels, (examples, classes)"
     option("probabilities", None, text, **array)
@@ -45,8 +48,8 @@ def add_parser(commands):
     parser.set_defaults(run=run)
 
 
-def run(arguments):
-    """Estimates, prints, and writes what was asked for.
+def run(arguments: argparse.Namespace) -> int:
+    """Estimates, prints the report, and writes the files.
 
     Args:
         arguments: Parsed options.
@@ -56,21 +59,22 @@ def run(arguments):
     """
     from tfrobustloss import data, plots
     from tfrobustloss._core import files
-    from tfrobustloss.cli import _estimate_data, _estimate_report
+    from tfrobustloss.cli import estimate_data, estimate_report
     from tfrobustloss.experiments import cross_validation
 
     written = {name: getattr(arguments, name) for name in ("output", "csv", "plot")}
     inputs = ("labels", "probabilities", "features")
     read = [(f"--{name}", getattr(arguments, name)) for name in inputs]
-    _options.check_outputs("estimate", written, read)
+    console.check_outputs("estimate", written, read)
     options = {"resamples": arguments.resamples, "seed": arguments.seed}
     options["top"] = arguments.top
     data.estimate.check_options("estimate", arguments.method, **options)
-    given = _estimate_data.read(arguments)
-    print(_estimate_report.introduction(given, arguments), flush=True)
+    given = estimate_data.read(arguments)
+    print(estimate_report.introduction(given, arguments), flush=True)
     probabilities = given.probabilities
     if probabilities is None:
-        with _estimate_report.progress(arguments) as shown:
+        with console.progress(arguments.folds * arguments.epochs) as progress:
+            reporter = estimate_report.Reporter(arguments, progress)
             probabilities = cross_validation.out_of_fold_probabilities(
                 given.features,
                 given.labels,
@@ -81,12 +85,12 @@ def run(arguments):
                 batch_size=arguments.batch_size,
                 learning_rate=arguments.learning_rate,
                 seed=arguments.seed,
-                on_epoch=shown.on_epoch,
+                on_epoch=reporter.on_epoch,
             )
     report = data.estimate.report(
         given.labels, probabilities, arguments.method, **options
     )
-    print(_estimate_report.text(report, given), flush=True)
+    print(estimate_report.text(report, given), flush=True)
     if arguments.output is not None:
         files.write(arguments.output, report.to_json().encode())
     if arguments.csv is not None:

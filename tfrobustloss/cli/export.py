@@ -1,4 +1,4 @@
-"""`tfrobustloss export`: a saved model as a version for TF Serving."""
+"""`tfrobustloss export`: exports a saved model for TF Serving."""
 
 import fractions
 import math
@@ -16,7 +16,8 @@ def add_parser(commands):
         help="write a trained model as a version that TF Serving takes",
         description="Writes MODEL.keras as a SavedModel into the next free version of "
         "DIR. It needs neither this package nor Keras to be served; the softmax, "
-        "tempered softmax or sigmoid that its loss implies is inside.",
+        "tempered softmax or sigmoid that its loss implies is inside. One sigmoid unit "
+        "is served as two classes.",
         allow_abbrev=False,
     )
     parser.add_argument("model", metavar="MODEL.keras", help="a saved Keras model")
@@ -28,7 +29,7 @@ def add_parser(commands):
     option("--image-bytes", action="store_true", help=text)
     text = "multiply decoded images by it, such as 1/255 (default: they stay 0 to 255)"
     option("--scale", metavar="S", help=text)
-    text = "comma-separated names, or a file with one a line"
+    text = "comma-separated names, two for one sigmoid unit; or a file, one a line"
     option("--class-names", metavar="NAMES", help=text)
     text = "how many classes to name (default: 5, or all where they are fewer)"
     option("--top-k", type=int, metavar="N", help=text)
@@ -60,7 +61,7 @@ def run(arguments):
         _load(arguments.model),
         arguments.path,
         class_names=_class_names(arguments.class_names),
-        preprocessing=_rescaling(arguments.scale),
+        preprocessing=_rescaling(arguments.scale, arguments.image_bytes),
         image_bytes=arguments.image_bytes,
         top_k=arguments.top_k,
         warmup={} if arguments.no_warmup else None,
@@ -100,7 +101,8 @@ def _class_names(text):
     return [name.strip() for name in text.split(",")]
 
 
-def _rescaling(text):
+def _rescaling(text, image_bytes):
+    """The layer that multiplies decoded images by a number, or None."""
     if text is None:
         return None
     import keras
@@ -109,14 +111,18 @@ def _rescaling(text):
         scale = float(fractions.Fraction(text.replace(" ", "")))
     except (ValueError, ArithmeticError):
         scale = 0.0
-    if not scale or not math.isfinite(scale):
-        constraint = "a finite number other than 0, such as 1/255"
+    if not 0 < scale < math.inf:
+        constraint = "a finite number above 0, such as 1/255"
         raise ParameterError("export", "scale", text, constraint)
+    if not image_bytes:
+        hint = "It scales the images that --image-bytes decodes."
+        constraint = "given with --image-bytes"
+        raise ParameterError("export", "scale", text, constraint, hint)
     return keras.layers.Rescaling(scale)
 
 
 def _report(version):
-    """What was written, and the lines that serve it."""
+    """The version's path and the commands that inspect and serve it."""
     folder = os.path.dirname(version)
     name = os.path.basename(folder)
     mount = shlex.quote(f"{folder}:/models/{name}:ro")

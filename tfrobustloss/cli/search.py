@@ -1,15 +1,17 @@
-"""`tfrobustloss search`: options, progress, what was found, files."""
+"""`tfrobustloss search`: options, progress, the loss that was found, files."""
 
+import argparse
 import os
+from typing import Any
 
-from tfrobustloss.cli import _options
+from tfrobustloss.cli import console
 
 _RATE_FACTORS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
 _CHOOSING_SEEDS = range(600_000, 600_003)
 _TEST_SEEDS = range(700_000, 700_005)
 
 
-def add_parser(commands):
+def add_parser(commands: Any) -> None:
     """Adds the subcommand and its options to the subparsers `commands`."""
     parser = commands.add_parser(
         "search",
@@ -22,8 +24,8 @@ def add_parser(commands):
         allow_abbrev=False,
     )
 
-    option = _options.adder(parser)
-    count = {"type": int, "metavar": "N"}
+    option = console.adder(parser)
+    count: dict[str, Any] = {"type": int, "metavar": "N"}
     option("dataset", "digits", "digits or image sets of TFDS, comma-separated")
     option("data_dir", None, "folder of prepared TFDS data", metavar="DIR")
     text = "none, symmetric:R, pair:R or asymmetric:R, R in [0, 1]"
@@ -63,8 +65,8 @@ def add_parser(commands):
     parser.set_defaults(run=run)
 
 
-def run(arguments):
-    """Searches, or goes on with a search; what is done is on disk even after Ctrl-C.
+def run(arguments: argparse.Namespace) -> int:
+    """Searches, or continues a search; Ctrl-C loses no candidate that was scored.
 
     Args:
         arguments: Parsed options.
@@ -74,14 +76,12 @@ def run(arguments):
     """
     from tfrobustloss import plots
     from tfrobustloss._core import files
-    from tfrobustloss._core.validation import ParameterError
-    from tfrobustloss.cli import _search_report
-    from tfrobustloss.search import journal as _journal
+    from tfrobustloss.cli import search_report
     from tfrobustloss.search.taylor import record
     from tfrobustloss.search.tuner import roles
 
     output, journal = _paths(arguments)
-    _options.check_outputs(
+    console.check_outputs(
         "search",
         {"output": output, "journal": journal, "plot": arguments.plot},
         [
@@ -89,39 +89,40 @@ def run(arguments):
             ("that of --start", _file(arguments.start)),
         ],
     )
-    try:
-        search = _prepare(arguments, journal)
-    except _journal.InUse as error:
-        raise ParameterError(*error.args) from None
+    search = _prepare(arguments, journal)
     if roles.role() == "worker":
         search.run()
         print("The search is over; the chief has what was found.")
         return 0
-    print(_search_report.introduction(search), flush=True)
+    print(search_report.introduction(search), flush=True)
     try:
-        with _search_report.progress(search) as shown:
-            search.run(shown.on_generation, shown.on_candidate)
-        print("Scoring the best ones anew ...", flush=True)
+        candidates = search_report.candidates(search)
+        with console.progress(candidates, "compiling") as progress:
+            reporter = search_report.Reporter(progress)
+            search.run(reporter.on_generation, reporter.on_candidate)
+        print("Scoring the best candidates with fresh seeds ...", flush=True)
         found = search.best()
         search.save_preset(output)
         if arguments.plot is not None:
             classes = search.tasks[0].num_classes
-            picture = [search.history(), found["theta"], classes, arguments.plot]
-            files.write(arguments.plot, plots.search_progress(*picture))
-        print(_search_report.found(search, found, output), flush=True)
+            picture = plots.search_progress(
+                search.history(), found["theta"], classes, arguments.plot
+            )
+            files.write(arguments.plot, picture)
+        print(search_report.found(found, output), flush=True)
         for task in search.tasks:
             rows = beside_others(task, found["theta"], search)
-            print(_search_report.table(task, rows, search), flush=True)
+            print(search_report.table(task, rows, search), flush=True)
     except KeyboardInterrupt:
-        print(_search_report.interrupted(search, journal), flush=True)
+        print(search_report.interrupted(search, journal), flush=True)
         return 130
     finally:
         search.close()
-    print(_search_report.use(search, found["theta"], arguments.data_dir), flush=True)
+    print(search_report.use(search, found["theta"], arguments.data_dir), flush=True)
     return 0
 
 
-def _prepare(arguments, journal):
+def _prepare(arguments: argparse.Namespace, journal: str) -> Any:
     from tfrobustloss.experiments import make_tasks
     from tfrobustloss.search import TaylorLossSearch
 
@@ -150,15 +151,15 @@ def _prepare(arguments, journal):
     )
 
 
-def beside_others(task, theta, search):
-    """Accuracy on the test split of what was found and of CE, GCE and MAE.
+def beside_others(task: Any, theta: Any, search: Any) -> list[dict[str, Any]]:
+    """Test accuracy of the loss that was found, and of CE, GCE and MAE.
 
-    All with fresh seeds; each at the search's learning rate and at the one of several
-    that is best on the validation data.
+    All use fresh seeds. Each loss is trained at the learning rate of the search, and
+    at the one of several that is best on the validation data.
 
     Args:
         task: A prepared task of the search.
-        theta: Parameters of the loss that was found.
+        theta: Parameters of the `TaylorLoss` that was found.
         search: A `TaylorLossSearch`.
 
     Returns:
@@ -198,7 +199,7 @@ def beside_others(task, theta, search):
     ]
 
 
-def _paths(arguments):
+def _paths(arguments: argparse.Namespace) -> tuple[str, str]:
     """Paths of the preset and of the journal."""
     output = arguments.output
     if output is None:
@@ -210,11 +211,11 @@ def _paths(arguments):
     return output, journal
 
 
-def _list(text):
+def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _start(text):
+def _start(text: str) -> list[float] | str:
     """The numbers of a start that is a vector, else the text."""
     try:
         return [float(part) for part in text.strip("[]").split(",")]
@@ -222,12 +223,12 @@ def _start(text):
         return text
 
 
-def _file(text):
-    """The start where it is a file, else None."""
+def _file(text: str) -> str | None:
+    """The text if it is the path of a file, else None."""
     return text if os.path.isfile(text) else None
 
 
-def _numbers(name, text):
+def _numbers(name: str, text: str) -> list[float]:
     from tfrobustloss._core.validation import ParameterError
 
     try:

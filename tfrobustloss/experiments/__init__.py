@@ -1,4 +1,4 @@
-"""A dataset with wrong labels, a network, a setting, and the accuracy they give."""
+"""Experiments with wrong labels: a dataset, a network, a setting, and accuracies."""
 
 from tfrobustloss._core.lazy import lazy_names
 
@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "Comparison": ".comparison",
-        "Settings": "._settings",
+        "Settings": ".comparison",
         "Task": ".task",
         "comparison": ".comparison",
         "cross_validation": ".cross_validation",
@@ -14,6 +14,5 @@ __getattr__, __dir__, __all__ = lazy_names(
         "make_tasks": ".task",
         "noise_matrix": ".specs",
         "task": ".task",
-        "with_draws": "._draws",
     },
 )

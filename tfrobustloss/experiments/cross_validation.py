@@ -1,16 +1,19 @@
-"""Predicted probabilities of examples that the network was not trained on.
+"""Out-of-fold probabilities, by cross-validation.
 
-An estimate of label noise needs them: a network that saw a wrong label learns it, and
-then finds nothing wrong with it.
+An estimate of label noise needs them: a network that was trained on a wrong label has
+memorised it, and predicts it.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
-from tfrobustloss import architectures
-from tfrobustloss._core._estimate_input import check_labels
-from tfrobustloss._core.labels import plain_array
+from tfrobustloss._core.labels import flat_class_ids, plain_array
 from tfrobustloss._core.validation import ParameterError, Range, check
+from tfrobustloss.experiments.retraining import PREDICT_BATCH, Network
+from tfrobustloss.experiments.specs import architecture
 
 __all__ = ["out_of_fold_probabilities"]
 
@@ -22,28 +25,27 @@ _LIMITS = {
     "learning_rate": Range(low=0, open_low=True),
     "seed": Range(low=0, high=2**32 - 1, integer=True),
 }
-_PREDICT_BATCH = 1000
 
 
 def out_of_fold_probabilities(
-    features,
-    labels,
-    num_classes=None,
-    model="mlp2",
-    folds=5,
-    epochs=15,
-    batch_size=128,
-    learning_rate=0.001,
-    seed=0,
-    on_epoch=None,
-):
+    features: Any,
+    labels: Any,
+    num_classes: int | None = None,
+    model: str | Callable[..., Any] = "mlp2",
+    folds: int = 5,
+    epochs: int = 15,
+    batch_size: int = 128,
+    learning_rate: float = 0.001,
+    seed: int = 0,
+    on_epoch: Callable[[int, int, float], Any] | None = None,
+) -> np.ndarray:
     """Class probabilities for every example, from networks that never saw its label.
 
-    The examples are dealt into `folds` parts, each class evenly. A network per part is
-    trained with cross-entropy and Adam on the other parts. After each epoch it is
-    asked about the part held out, and the answers of the epoch that gives the
-    (noisy) labels there the highest likelihood are kept: before it the network has
-    not learnt enough, after it it learns the wrong labels by heart.
+    The examples are split into `folds` parts, stratified by class. A network per part
+    is trained with cross-entropy and Adam on the other parts. After each epoch it
+    predicts the part held out, and the predictions of the epoch that gives the (noisy)
+    labels there the highest likelihood are kept: earlier the network is underfitted,
+    later it memorises the wrong labels.
 
     Args:
         features: Images of type uint8, scaled to [0, 1] here, or numbers of any other
@@ -79,26 +81,42 @@ def out_of_fold_probabilities(
         ((40, 2), True)
     """
     owner = "out_of_fold_probabilities"
-    settings = {"folds": folds, "epochs": epochs, "batch_size": batch_size}
-    settings |= {"learning_rate": learning_rate, "seed": seed}
-    check(owner, _LIMITS, num_classes=num_classes, **settings)
+    check(
+        owner,
+        _LIMITS,
+        num_classes=num_classes,
+        folds=folds,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
     folds, epochs, batch_size, seed = map(int, (folds, epochs, batch_size, seed))
-    labels, num_classes = check_labels(owner, labels, num_classes)
+    labels, num_classes = flat_class_ids(owner, labels, num_classes)
     features = _scale(owner, features, len(labels))
     if folds > len(labels):
         constraint = f"at most {len(labels)}, the number of examples"
         raise ParameterError(owner, "folds", folds, constraint)
     build = _architecture(owner, model)
-    network = _Network(build, features, labels, num_classes, batch_size, learning_rate)
+    network = Network(lambda seed: build(features.shape[1:], num_classes, seed=seed))
+    network.compile(
+        keras.optimizers.Adam(learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
     probabilities = np.empty((len(labels), num_classes))
     part = _deal(labels, folds, seed)
     for fold in range(folds):
         network.restart(seed + fold)
         rest, held_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        size = min(batch_size, len(rest))
         best, own = -np.inf, labels[held_out]
         for epoch in range(epochs):
-            network.train(np.random.default_rng((seed, fold, epoch)).permutation(rest))
-            log_p = network.log_probabilities(held_out, -(-len(labels) // folds))
+            order = np.random.default_rng((seed, fold, epoch)).permutation(rest)
+            whole = order[: len(order) // size * size]  # a partial batch is left out
+            network.train(features, labels, whole, size)
+            log_p = _log_probabilities(
+                network, features[held_out], -(-len(labels) // folds)
+            )
             likelihood = log_p[np.arange(len(own)), own].mean()
             if likelihood > best or epoch == 0:
                 best, probabilities[held_out] = likelihood, np.exp(log_p)
@@ -107,58 +125,31 @@ def out_of_fold_probabilities(
     return probabilities
 
 
-class _Network:
-    """A network compiled once; its batches are of one size, so nothing is retraced."""
+def _log_probabilities(
+    network: Network, features: np.ndarray, largest: int
+) -> np.ndarray:
+    """Float64 logarithms, shape `(examples, classes)`.
 
-    def __init__(self, build, features, labels, num_classes, batch_size, learning_rate):
-        self._features, self._labels, self._batch = features, labels, batch_size
-        self._build = lambda seed: build(features.shape[1:], num_classes, seed=seed)
-        self._model = self._build(0)
-        # XLA on a CPU costs seconds to compile and gains nothing here
-        jit = False if keras.backend.backend() == "tensorflow" else "auto"
-        self._model.compile(
-            keras.optimizers.Adam(learning_rate),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=jit,
+    Args:
+        network: The network, which gives logits.
+        features: Array of the examples.
+        largest: Number of examples of the largest part.
+    """
+    # repeated up to batches of one size, so that no fold retraces the program
+    size = min(largest, PREDICT_BATCH)
+    filled = np.arange(-(-len(features) // size) * size) % len(features)
+    logits = network.predict(features[filled])[: len(features)].astype(np.float64)
+    if not np.isfinite(logits).all():
+        text = (
+            "out_of_fold_probabilities: training diverged. Try a lower `learning_rate`."
         )
-        self._model.optimizer.build(self._model.trainable_variables)
-        state = self._model.optimizer.variables
-        # numpy arrays: JAX gives a step's input arrays away
-        copy = keras.ops.convert_to_numpy
-        self._at_rest = [(one, np.array(copy(one.value))) for one in state]
-
-    def restart(self, seed):
-        """Fresh weights and a fresh optimiser."""
-        self._model.set_weights(self._build(seed).get_weights())
-        for variable, value in self._at_rest:
-            variable.assign(value)
-
-    def train(self, order):
-        """One epoch over the examples in that order, up to the last whole batch."""
-        size = min(self._batch, len(order))
-        for begin in range(0, len(order) - size + 1, size):
-            batch = order[begin : begin + size]
-            self._model.train_on_batch(self._features[batch], self._labels[batch])
-
-    def log_probabilities(self, examples, most):
-        """Float64 logarithms, shape `(examples, classes)`."""
-        size = min(_PREDICT_BATCH, most)
-        batches = -(-len(examples) // size)
-        asked = np.resize(examples, (batches, size))  # repeated to fill the last batch
-        logits = [self._model.predict_on_batch(self._features[one]) for one in asked]
-        logits = np.concatenate(logits)[: len(examples)].astype(np.float64)
-        if not np.isfinite(logits).all():
-            text = (
-                "out_of_fold_probabilities: training diverged. Try a lower "
-                "`learning_rate`."
-            )
-            raise ValueError(text)
-        logits -= logits.max(axis=1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        raise ValueError(text)
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
-def _deal(labels, folds, seed):
-    """The part of each example: classes in turn, each in a random order."""
+def _deal(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The part of each example: stratified by class, in random order within one."""
     shuffled = np.random.default_rng((seed, folds)).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     part = np.empty(len(labels), np.int64)
@@ -166,7 +157,7 @@ def _deal(labels, folds, seed):
     return part
 
 
-def _scale(owner, features, examples):
+def _scale(owner: str, features: Any, examples: int) -> np.ndarray:
     features = plain_array(owner, "features", features)
     if features.dtype.kind not in "fiub":
         constraint, dtype = "numeric", str(features.dtype)
@@ -182,15 +173,12 @@ def _scale(owner, features, examples):
     return ((features - mean) / np.where(sd > 0, sd, 1)).astype("float32")
 
 
-def _architecture(owner, model):
+def _architecture(owner: str, model: str | Callable[..., Any]) -> Callable[..., Any]:
     if callable(model):
         return model
-    if model not in architectures.__all__:
-        constraint = f"one of {', '.join(architectures.__all__)}"
-        raise ParameterError(owner, "model", model, constraint)
-    function = getattr(architectures, model)
+    function = architecture(owner, "model", model)
 
-    def build(input_shape, num_classes, seed):
+    def build(input_shape: tuple, num_classes: int, seed: int) -> Any:
         try:
             return function(input_shape, num_classes, seed=seed)
         except ValueError as error:

@@ -1,21 +1,30 @@
-"""Losses against each other on one task, one compiled program each."""
+"""Accuracy of losses on one task, each at its own learning rates."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
-from tfrobustloss.experiments import _draws
-from tfrobustloss.experiments import task as _tasks
+from tfrobustloss.experiments.task import Prepared, Task, prepare
 from tfrobustloss.experiments.trainer import Trainer
 from tfrobustloss.losses import families
 
 __all__ = ["best_rates", "score_losses"]
 
 
-def score_losses(task, losses, seeds, learning_rates, split="validation", **training):
-    """Accuracy of each loss at its own learning rates after training on wrong labels.
+def score_losses(
+    task: Task | Prepared,
+    losses: Sequence[Any],
+    seeds: Sequence[int],
+    learning_rates: Any,
+    split: str = "validation",
+    **training: Any,
+) -> np.ndarray:
+    """Accuracy of each loss at each learning rate after training on wrong labels.
 
-    A seed decides the wrong labels, the initial weights and the order of batches, the
-    same for every loss.
+    A seed determines the wrong labels, the initial weights and the order of batches,
+    for every loss alike.
 
     Args:
         task: A `Task`.
@@ -23,7 +32,7 @@ def score_losses(task, losses, seeds, learning_rates, split="validation", **trai
         seeds: Sequence of ints >= 0.
         learning_rates: List of floats > 0 for all, or a list of such lists, as many
             for each loss.
-        split: `"validation"` or `"test"`, the clean data to measure on.
+        split: `"validation"` or `"test"`, the clean data on which to measure.
         **training: Other arguments of `Trainer`: `epochs`, `batch_size`, `momentum`.
 
     Returns:
@@ -41,10 +50,11 @@ def score_losses(task, losses, seeds, learning_rates, split="validation", **trai
         >>> score_losses(task, rivals, seeds=[0], learning_rates=[0.1], epochs=1).shape
         (2, 1, 1)
     """
-    prepared = task if isinstance(task, _tasks.Prepared) else _tasks.prepare(task)
+    prepared = task if isinstance(task, Prepared) else prepare(task)
     clean = {"validation": prepared.validation, "test": prepared.test}.get(split)
     if clean is None:
-        constraint = "'validation' or, where the task has one, 'test'"
+        has = [name for name in ("validation", "test") if getattr(prepared, name)]
+        constraint = f"a split of clean data that the task has: {', '.join(has)}"
         raise ParameterError("score_losses", "split", split, constraint)
     rates = np.array(learning_rates, "float64")
     if rates.ndim == 1:
@@ -54,23 +64,33 @@ def score_losses(task, losses, seeds, learning_rates, split="validation", **trai
         raise ParameterError(
             "score_losses", "learning_rates", learning_rates, constraint
         )
-    training["learning_rate"] = 1.0  # each training brings its own
     train = prepared.train(seeds)
     accuracy = np.zeros((len(losses), rates.shape[1], len(seeds)))
     for row, loss in enumerate(losses):
-        trainer = Trainer(prepared.network, _alone(loss), train, clean, **training)
+        trainer = Trainer(
+            prepared.network,
+            _family_of_one(loss),
+            train,
+            clean,
+            label_draws=True,
+            **training,
+        )
         for column, seed in enumerate(seeds):
-            vectors = [[prepared.draw(column)]] * rates.shape[1]
-            scores = trainer.score_many(vectors, [seed], rates[row].tolist())
+            scores = trainer.score_many(
+                [[]] * rates.shape[1],
+                [seed],
+                rates[row].tolist(),
+                draw=prepared.draw(column),
+            )
             accuracy[row, :, column] = [one[0].accuracy for one in scores]
     return accuracy
 
 
-def best_rates(accuracy, learning_rates):
+def best_rates(accuracy: np.ndarray, learning_rates: Sequence[float]) -> list[float]:
     """The learning rate of each loss at which its mean accuracy is the highest.
 
     Args:
-        accuracy: What `score_losses` returns.
+        accuracy: Result of `score_losses`.
         learning_rates: List of the learning rates.
 
     Returns:
@@ -79,9 +99,9 @@ def best_rates(accuracy, learning_rates):
     return [float(learning_rates[one.mean(axis=-1).argmax()]) for one in accuracy]
 
 
-def _alone(loss):
-    """The family of one loss, whose vectors choose the noise."""
-    alone = families.LossFamily(
+def _family_of_one(loss: Any) -> families.LossFamily:
+    """A family without parameters, whose only member is the loss."""
+    return families.LossFamily(
         name=loss.name,
         function=lambda y_true, y_pred, vector: loss.call(y_true, y_pred),
         names=(),
@@ -90,4 +110,3 @@ def _alone(loss):
         high=(),
         make=lambda vector: loss,
     )
-    return _draws.with_draws(alone)

@@ -1,13 +1,15 @@
-"""Noise and losses as they are written on a command line, parsed and built."""
+"""Parses noise, losses and networks as they are written on a command line."""
 
 import dataclasses
 import difflib
 import inspect
 import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from tfrobustloss import losses
+from tfrobustloss import architectures, losses
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data import noise as label_noise
 
@@ -18,32 +20,35 @@ _SAME_CLASSES = {"digits": "mnist"}  # both are the handwritten digits 0 to 9
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NamedLoss:
-    """A loss as it was asked for, and as it was built.
+    """A loss as it was written, and as it was built.
 
     Attributes:
-        label: The text that asked for it.
+        label: The text that names it.
         name: Name of its function in `tfrobustloss.losses`.
         loss: `keras.losses.Loss` on logits.
         parameters: Dict of all its parameters, plain JSON values.
-        filled_in: Dict of parameters that were not given, with what was taken.
+        filled_in: Dict of required parameters that were not given, with a description
+            of the value that was used.
     """
 
     label: str
     name: str
-    loss: losses.FunctionLoss
-    parameters: dict
-    filled_in: dict
+    loss: Any
+    parameters: dict[str, Any]
+    filled_in: dict[str, str]
 
 
-def noise_matrix(text, dataset, num_classes, owner="compare"):
+def noise_matrix(
+    text: str, dataset: str, num_classes: int, owner: str = "compare"
+) -> np.ndarray:
     """The transition matrix of `none`, `symmetric:R`, `pair:R` or `asymmetric:R`.
 
     Args:
         text: Kind of noise and its rate.
-        dataset: Name of the dataset, whose lookalike classes `asymmetric` confuses;
-            the digits' are those of MNIST.
+        dataset: Name of the dataset, whose similar classes `asymmetric` confuses;
+            those of the digits are MNIST's.
         num_classes: Int >= 2.
-        owner: Name of what was called, for errors.
+        owner: Name of the class or function that took the text, for errors.
 
     Returns:
         Row-stochastic float64 matrix, shape `(num_classes, num_classes)`.
@@ -78,24 +83,49 @@ def noise_matrix(text, dataset, num_classes, owner="compare"):
     raise ParameterError(owner, "noise", text, constraint, hint) from None
 
 
-def loss_classes():
-    """The losses on class labels by the names of their functions."""
-    classes = [value for value in vars(losses).values() if isinstance(value, type)]
-    return {
-        one.function.__name__: one
-        for one in classes
-        if issubclass(one, losses.FunctionLoss)
-        and not issubclass(one, losses.TaskLoss)
-        and one.function is not None
-    }
+def loss_classes() -> dict[str, Any]:
+    """Classes of the losses on class labels, by the names of their functions."""
+    classes: list[Any] = [
+        value
+        for value in vars(losses).values()
+        if isinstance(value, type)
+        and issubclass(value, losses.FunctionLoss)
+        and not issubclass(value, losses.TaskLoss)
+    ]
+    return {one.function.__name__: one for one in classes if one.function is not None}
 
 
-def named_losses(text, matrix):
+def architecture(owner: str, name: str, value: str) -> Callable[..., Any]:
+    """The function of `tfrobustloss.architectures` of a name.
+
+    Args:
+        owner: Name of the class or function that took the name, for errors.
+        name: Name of its parameter.
+        value: Name of the architecture.
+
+    Raises:
+        ValueError: There is no such architecture.
+    """
+    known = {one: getattr(architectures, one) for one in architectures.__all__}
+    return pick(owner, name, value, known)
+
+
+def pick(owner: str, name: str, value: str, known: Mapping[str, Any]) -> Any:
+    """The entry of a dict of choices; raises a ValueError that lists them."""
+    if value not in known:
+        constraint = f"one of {', '.join(known)}"
+        raise ParameterError(owner, name, value, constraint)
+    return known[value]
+
+
+def named_losses(
+    text: str, matrix: np.ndarray
+) -> tuple[list[NamedLoss], dict[str, str]]:
     """The losses of a comma-separated list, on logits.
 
-    A loss that needs a transition matrix and is given none takes that of the
-    experiment: knowledge the others lack. `taylor_loss` without `theta` is the
-    squared error.
+    A loss that requires a transition matrix and is given none gets the true one of
+    the experiment, which the other losses do not know. `taylor_loss` without `theta`
+    is the squared error.
 
     Args:
         text: Comma-separated `name` or `name:key=value:key=value`; `all` stands for
@@ -115,7 +145,8 @@ def named_losses(text, matrix):
         >>> chosen[1].label, chosen[1].parameters
         ('focal:gamma=1.5', {'gamma': 1.5, 'alpha': None})
     """
-    chosen, left_out = {}, {}
+    chosen: dict[str, NamedLoss] = {}
+    left_out: dict[str, str] = {}
     for label in (part.strip() for part in _split(text, ",")):
         if label != "all":
             chosen.setdefault(label, _build(label, matrix))
@@ -128,7 +159,7 @@ def named_losses(text, matrix):
     return list(chosen.values()), left_out
 
 
-def _build(label, matrix):
+def _build(label: str, matrix: np.ndarray) -> NamedLoss:
     name, *pairs = _split(label, ":")
     classes = loss_classes()
     if name not in classes:
@@ -136,11 +167,10 @@ def _build(label, matrix):
         hint = _did_you_mean(name, sorted(classes))
         raise ParameterError("compare", "losses", name, constraint, hint)
     signature = inspect.signature(classes[name].__init__).parameters.values()
-    own = [p for p in signature if p.kind is not p.VAR_KEYWORD]
-    names = [p.name for p in own]
-    own = {p.name: p.default for p in own if p.name not in _NOT_PARAMETERS}
+    arguments = [p for p in signature if p.kind is not p.VAR_KEYWORD]
+    own = {p.name: p.default for p in arguments if p.name not in _NOT_PARAMETERS}
     given = _parameters(label, pairs, list(own))
-    offers = {
+    offers: dict[str, tuple[Any, str]] = {
         "transition_matrix": (matrix, "true noise of this comparison"),
         "theta": (_SQUARED_ERROR, "squared error"),
     }
@@ -151,8 +181,9 @@ def _build(label, matrix):
     if "num_classes" in own:
         given.setdefault("num_classes", len(matrix))
     try:
-        kind = {"from_logits": True} if "from_logits" in names else {}
-        loss = classes[name](**kind, **given)
+        if "from_logits" in [argument.name for argument in arguments]:
+            given["from_logits"] = True
+        loss = classes[name](**given)
         loss(np.zeros(2, "int32"), np.zeros((2, len(matrix)), "float32"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{label}: {error}") from None
@@ -160,7 +191,7 @@ def _build(label, matrix):
     return NamedLoss(label, name, loss, {key: config[key] for key in own}, filled_in)
 
 
-def _parameters(label, pairs, known):
+def _parameters(label: str, pairs: list[str], known: list[str]) -> dict[str, Any]:
     given = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -173,10 +204,15 @@ def _parameters(label, pairs, known):
     return given
 
 
-def _value(text):
-    """JSON, `.5`, `True` and `None` as one means them; any other text is itself."""
+def _value(text: str) -> Any:
+    """Parses JSON, `.5`, `True` and `None`; any other text is returned as it is."""
     words = {"true": True, "false": False, "none": None}
-    for read in (json.loads, float, lambda word: words[word.lower()]):
+    readers: Iterable[Callable[[str], Any]] = (
+        json.loads,
+        float,
+        lambda word: words[word.lower()],
+    )
+    for read in readers:
         try:
             return read(text)
         except (ValueError, KeyError):
@@ -184,8 +220,8 @@ def _value(text):
     return text
 
 
-def _split(text, separator):
-    """`text` cut at each `separator` that is not inside brackets."""
+def _split(text: str, separator: str) -> list[str]:
+    """Splits `text` at each `separator` that is not inside brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter == "[") - (letter == "]")
@@ -196,13 +232,14 @@ def _split(text, separator):
     return parts
 
 
-def _did_you_mean(word, known):
-    """A list of what exists, with what is close to `word` first."""
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence that lists the known names, those close to `word` first."""
+    known = list(known)
     close = [one for one in known if _initials(one) == word.lower()]
     close += difflib.get_close_matches(word, known, cutoff=0.5)
     others = [one for one in known if one not in close]
     return f"There are: {', '.join([*dict.fromkeys(close), *others])}."
 
 
-def _initials(name):
+def _initials(name: str) -> str:
     return "".join(part[0] for part in name.split("_"))

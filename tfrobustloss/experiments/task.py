@@ -1,16 +1,16 @@
-"""Tasks a loss is searched on: a dataset with wrong labels and a network."""
+"""`Task`: a dataset with wrong labels, and the network that is trained on it."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfrobustloss import architectures, data
-from tfrobustloss._core import _search_models
+from tfrobustloss import data
+from tfrobustloss._core.models import check_logits
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,
@@ -18,26 +18,27 @@ from tfrobustloss._core.validation import (
     check,
 )
 from tfrobustloss.experiments import task_data
-from tfrobustloss.experiments.specs import noise_matrix
+from tfrobustloss.experiments.specs import architecture, noise_matrix
+from tfrobustloss.experiments.task_data import Split
 
 _OWNER = "Task"
 _SIZES = {
     "train_size": Range(low=1, integer=True, optional=True),
-    "validation_size": Range(low=1, integer=True, optional=True),
+    "validation_size": Range(low=0, integer=True, optional=True),
 }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
-    """A dataset with wrong labels, and the network that learns from it.
+    """A dataset with wrong labels, and the network that is trained on it.
 
     Attributes:
         dataset: Name of a dataset for `tfrobustloss.data.load`; or `(train,
             validation)` or `(train, validation, test)`, each `(inputs, labels)` with
-            inputs as the network takes them and class ids, or an `ImageDataset`: its
-            images are as they are, bytes, for a network of your own, and scaled to
-            [0, 1] for one given by name. Labels of validation and test have to be
-            right: a trusted subset, for example.
+            inputs as the network takes them and class ids, or an `ImageDataset`,
+            whose images are scaled to [0, 1] for a network given by name and stay
+            bytes for your own. Labels of validation and test have to be right: a
+            trusted subset, for example.
         architecture: Name of a function of `tfrobustloss.architectures`, another
             function `(input_shape, num_classes, seed) -> model`, or a built model
             whose output is logits.
@@ -45,8 +46,8 @@ class Task:
             training labels are changed, or `none` for labels that are wrong already.
         train_size: Number of training examples, or None for all that are left.
         validation_size: Number of clean examples split from the train split of a
-            dataset given by name, or None for a quarter, at most 2000. The test split
-            is never used for it.
+            dataset given by name; None for a quarter, at most 2000; 0 where nothing
+            is chosen on validation data. The test split is never used for it.
         data_dir: Folder of prepared TFDS data, or None for the default of TFDS.
     """
 
@@ -58,7 +59,9 @@ class Task:
     data_dir: str | None = None
 
 
-def make_tasks(datasets, architectures=("mlp2",), **options):
+def make_tasks(
+    datasets: Any, architectures: Any = ("mlp2",), **options: Any
+) -> list[Task]:
     """A `Task` for each of several datasets with each of several networks.
 
     Args:
@@ -85,9 +88,9 @@ def make_tasks(datasets, architectures=("mlp2",), **options):
         if not given:
             raise ParameterError("make_tasks", name, given, "one or more")
     return [
-        Task(dataset=dataset, architecture=architecture, **options)
+        Task(dataset=dataset, architecture=network, **options)
         for dataset in datasets
-        for architecture in architectures
+        for network in architectures
     ]
 
 
@@ -96,27 +99,33 @@ class Prepared:
     """A task with its data in memory.
 
     Attributes:
-        inputs: Of the training examples.
+        inputs: Inputs of the training examples.
         labels: Their labels before the noise.
-        validation: `(inputs, labels)`, labels not touched.
+        validation: `(inputs, labels)` with clean labels, or None.
         test: The same, or None.
         matrix: Transition matrix, or None for no noise.
         num_classes: Int.
-        network: What a `Trainer` takes as its model.
-        description: Dict of plain JSON values that tells this task from others.
+        network: A built model, or a function of a seed that returns one, as `Trainer`
+            takes it.
+        description: Dict of plain JSON values that identifies the task.
     """
 
     inputs: np.ndarray
     labels: np.ndarray
-    validation: tuple
-    test: tuple | None
+    validation: Any
+    test: Any
     matrix: np.ndarray | None
     num_classes: int
     network: Any
-    description: dict
+    description: dict[str, Any]
 
-    def train(self, seeds):
-        """`(inputs, labels)` with a column of wrong labels for the noise of each seed.
+    @property
+    def transition_matrix(self) -> np.ndarray:
+        """`matrix`, or the identity for no noise."""
+        return np.eye(self.num_classes) if self.matrix is None else self.matrix
+
+    def train(self, seeds: Iterable[int]) -> Split:
+        """`(inputs, labels)` with a column of noisy labels for each seed.
 
         Without noise there is one column.
         """
@@ -125,18 +134,18 @@ class Prepared:
         columns = [data.noise.corrupt(self.labels, self.matrix, s) for s in seeds]
         return self.inputs, np.stack(columns, axis=1).astype("int32")
 
-    def draw(self, index):
+    def draw(self, index: int) -> int:
         """The column of the seed at an index."""
         return 0 if self.matrix is None else index
 
-    def realized_rate(self, seed):
+    def realized_rate(self, seed: int) -> float:
         """Share of training labels that the noise of a seed changed."""
         changed = self.train([seed])[1][:, 0] != self.labels
         return round(float(np.mean(changed)), 6)
 
 
-def prepare(task):
-    """Loads and checks a task.
+def prepare(task: Task) -> Prepared:
+    """Loads the data of a task and checks it.
 
     Args:
         task: A `Task`.
@@ -146,12 +155,11 @@ def prepare(task):
 
     Raises:
         ValueError: There is no such dataset, network or noise, or a size does not fit.
-        TypeError: `task` is no `Task`.
+        TypeError: `task` is not a `Task`.
     """
     if not isinstance(task, Task):
-        raise ParameterTypeError("search", "tasks", task, "`Task`s")
-    sizes = {name: getattr(task, name) for name in _SIZES}
-    check(_OWNER, _SIZES, **sizes)
+        raise ParameterTypeError("prepare", "task", task, "a `Task`")
+    check(_OWNER, _SIZES, **{name: getattr(task, name) for name in _SIZES})
     if isinstance(task.dataset, str):
         splits, num_classes = task_data.load(task)
         name = task.dataset
@@ -161,6 +169,9 @@ def prepare(task):
     task_data.check_labels(splits, num_classes)
     train, validation, test = splits
     matrix = _matrix(task, num_classes)
+    noise = task.noise
+    if matrix is not None and not isinstance(noise, str):
+        noise = matrix.tolist()
     network, network_name = _network(task, train[0].shape[1:], num_classes)
     return Prepared(
         inputs=train[0],
@@ -173,16 +184,16 @@ def prepare(task):
         description={
             "dataset": name,
             "architecture": network_name,
-            "noise": task.noise if isinstance(task.noise, str) else matrix.tolist(),
+            "noise": noise,
             "train_size": len(train[1]),
-            "validation_size": len(validation[1]),
+            "validation_size": 0 if validation is None else len(validation[1]),
             "num_classes": num_classes,
         },
     )
 
 
-def prepare_all(tasks):
-    """Loads and checks tasks that share the vectors of one search.
+def prepare_all(tasks: Task | Sequence[Task]) -> list[Prepared]:
+    """Loads and checks the tasks of one search.
 
     Args:
         tasks: A `Task` or a sequence of them.
@@ -191,16 +202,21 @@ def prepare_all(tasks):
         List of `Prepared`.
 
     Raises:
-        ValueError: There are none, they have not the same number of classes, or as
-            `prepare`.
-        TypeError: They are no `Task`s.
+        ValueError: There are none, they differ in their number of classes, one has no
+            validation data, or as `prepare`.
+        TypeError: They are not `Task`s.
     """
     tasks = [tasks] if isinstance(tasks, Task) else tasks
-    if not isinstance(tasks, list | tuple):
+    is_list = isinstance(tasks, list | tuple)
+    if not is_list or not all(isinstance(task, Task) for task in tasks):
         raise ParameterTypeError("search", "tasks", tasks, "`Task`s")
     if not tasks:
         raise ParameterError("search", "tasks", tasks, "one or more")
     prepared = [prepare(task) for task in tasks]
+    for one in prepared:
+        if one.validation is None:
+            constraint = "above 0: a search chooses on the validation data"
+            raise ParameterError(_OWNER, "validation_size", 0, constraint)
     classes = [task.num_classes for task in prepared]
     if len(set(classes)) > 1:
         constraint = "of one number of classes, on which the scale of a loss depends"
@@ -208,13 +224,13 @@ def prepare_all(tasks):
     return prepared
 
 
-def _matrix(task, num_classes):
+def _matrix(task: Task, num_classes: int) -> np.ndarray | None:
     if not isinstance(task.noise, str):
         matrix = np.asarray(task.noise, "float64")
         if matrix.shape != (num_classes, num_classes):
             constraint = f"a matrix of shape {(num_classes, num_classes)}"
             raise ParameterError(_OWNER, "noise", matrix.shape, constraint)
-        data.noise.corrupt(np.zeros(1, int), matrix, 0)  # its rows are checked there
+        data.noise.corrupt(np.zeros(1, int), matrix, 0)  # checks that rows sum to 1
         return matrix
     if task.noise == "none":
         return None
@@ -222,23 +238,22 @@ def _matrix(task, num_classes):
     return noise_matrix(task.noise, named, num_classes, _OWNER)
 
 
-def _network(task, shape, num_classes):
-    """What the trainer takes, and a name that tells it from others."""
+def _network(task: Task, shape: tuple, num_classes: int) -> tuple[Any, str]:
+    """The network as `Trainer` takes it, and a name that identifies it."""
     given = task.architecture
     if isinstance(given, keras.Model):
-        _search_models.check(_OWNER, given, num_classes)
+        check_logits(_OWNER, "architecture", given, num_classes)
         config = json.dumps(given.get_config(), sort_keys=True, default=str)
         digest = hashlib.sha256(config.encode()).hexdigest()[:12]
         return given, f"{given.name} {digest}"
     name = given if isinstance(given, str) else getattr(given, "__name__", str(given))
     if isinstance(given, str):
-        if given not in architectures.__all__:
-            constraint = f"one of {', '.join(architectures.__all__)}"
-            raise ParameterError(_OWNER, "architecture", given, constraint)
-        given = getattr(architectures, given)
+        build = architecture(_OWNER, "architecture", given)
     elif callable(given):
-        _search_models.check(_OWNER, given(shape, num_classes, seed=0), num_classes)
+        build = given
+        model = build(shape, num_classes, seed=0)
+        check_logits(_OWNER, "architecture", model, num_classes)
     else:
         constraint = "a name, a function or a `keras.Model`"
         raise ParameterTypeError(_OWNER, "architecture", given, constraint)
-    return lambda seed: given(shape, num_classes, seed=seed), name
+    return lambda seed: build(shape, num_classes, seed=seed), name

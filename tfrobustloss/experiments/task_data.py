@@ -1,58 +1,80 @@
-"""Arrays of a task: read from a dataset and split, or given."""
+"""Loads the arrays of a `Task`, or checks those that it was given."""
 
 import functools
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
 from tfrobustloss import data
-from tfrobustloss._core import _search_models
-from tfrobustloss._core.validation import ParameterError, ParameterTypeError
+from tfrobustloss._core.models import check_logits
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
+
+# Inputs and labels.
+Split = tuple[np.ndarray, np.ndarray]
+# Train, validation and test.
+Splits = tuple[Split, Split | None, Split | None]
 
 _OWNER = "Task"
 _MOST_VALIDATION = 2000
 
 
-def load(task):
-    """Train, validation and test of a named dataset: the first two share a split.
+def load(task: Any) -> tuple[Splits, int]:
+    """Train, validation and test of a named dataset; validation is split from train.
 
     Args:
         task: A `Task`.
 
     Returns:
-        List of three pairs of inputs and labels, and the number of classes.
+        Three pairs of inputs and labels, the second None for a `validation_size` of
+        0, and the number of classes.
 
     Raises:
         ValueError: There is no such dataset, or it is too small.
     """
     train, test = (
-        _read(task.dataset, part, task.data_dir) for part in ("train", "test")
+        read(task.dataset, part, task.data_dir) for part in ("train", "test")
     )
     total = len(train.labels)
-    size = task.validation_size or min(total // 4, _MOST_VALIDATION)
-    _fits("validation_size", size, total - 1)
+    size = task.validation_size
+    if size is None:
+        size = min(total // 4, _MOST_VALIDATION)
+    hint = f"The train split has {total} images."
+    limit = Range(0, total - 1, integer=True, hint=hint)
+    check(_OWNER, {"validation_size": limit}, validation_size=size)
     rest = task.train_size or total - size
-    _fits("train_size", rest, total - size)
-    shuffled = np.random.default_rng(0).permutation(total)
-    chosen = np.sort(shuffled[size : size + rest]), np.sort(shuffled[:size])
-    splits = [(scaled(train.images[one]), train.labels[one]) for one in chosen]
-    return [*splits, (scaled(test.images), test.labels)], train.num_classes
+    if size:
+        hint += f" {size} of them are for validation."
+    limit = Range(1, total - size, integer=True, hint=hint)
+    check(_OWNER, {"train_size": limit}, train_size=rest)
+    kept, held_out = (
+        (scaled(train.images[rows]), train.labels[rows])
+        for rows in (_subset(total, size, size + rest), _subset(total, 0, size))
+    )
+    testing = scaled(test.images), test.labels
+    return (kept, held_out if size else None, testing), train.num_classes
 
 
 @functools.lru_cache(maxsize=4)
-def _read(name, part, data_dir):
+def read(name: str, part: str, data_dir: str | None) -> data.ImageDataset:
+    """Loads a split of a dataset; tasks that share one read it once."""
     return data.load(name, part, data_dir)
 
 
-def _fits(name, value, most):
-    if value > most:
-        constraint = f"at most {most}, what the train split leaves"
-        raise ParameterError(_OWNER, name, value, constraint)
+def _subset(total: int, begin: int, end: int) -> np.ndarray:
+    """A part of the shuffled indices up to `total`, in increasing order."""
+    return np.sort(np.random.default_rng(0).permutation(total)[begin:end])
 
 
-def given(task):
-    """Train, validation and test as they came, as arrays; None for no test.
+def given(task: Any) -> tuple[Splits, int]:
+    """Train, validation and test of a task that holds its data; None for no test.
 
     Args:
         task: A `Task`.
@@ -61,7 +83,8 @@ def given(task):
         As `load`.
 
     Raises:
-        ValueError: Lengths or labels do not fit.
+        TypeError: The data are not in one of the forms that `Task` takes.
+        ValueError: Lengths or labels do not match.
     """
     constraint = "a name, (train, validation) or (train, validation, test)"
     if not isinstance(task.dataset, tuple | list):
@@ -80,21 +103,23 @@ def given(task):
         _check_arrays(inputs, labels)
     if task.train_size is not None:
         inputs, labels = splits[0]
-        _fits("train_size", task.train_size, len(labels))
-        kept = np.random.default_rng(0).permutation(len(labels))[: task.train_size]
-        splits[0] = inputs[np.sort(kept)], labels[np.sort(kept)]
+        limit = Range(1, len(labels), integer=True)
+        check(_OWNER, {"train_size": limit}, train_size=task.train_size)
+        kept = _subset(len(labels), 0, task.train_size)
+        splits[0] = inputs[kept], labels[kept]
     num_classes = int(max(labels.max() for _, labels in splits)) + 1
     if isinstance(task.architecture, keras.Model):
-        num_classes = _search_models.check(_OWNER, task.architecture)
+        num_classes = check_logits(_OWNER, "architecture", task.architecture)
     elif not isinstance(task.noise, str):
         num_classes = len(task.noise)
-    return [*splits, None][:3], max(num_classes, 2)
+    train, validation, *test = splits
+    return (train, validation, test[0] if test else None), max(num_classes, 2)
 
 
-def _pair(part, by_name):
-    """Inputs and labels of a part of what was given, as arrays."""
+def _pair(part: Any, is_scaled: bool) -> Split:
+    """Inputs and labels of one split, as arrays."""
     if isinstance(part, data.ImageDataset):
-        part = scaled(part.images) if by_name else part.images, part.labels
+        part = scaled(part.images) if is_scaled else part.images, part.labels
     if not isinstance(part, tuple | list) or len(part) != 2:
         constraint = "pairs (inputs, labels), one for train, one for validation"
         kind = type(part).__name__
@@ -102,10 +127,10 @@ def _pair(part, by_name):
     return np.asarray(part[0]), np.asarray(part[1]).reshape(-1)
 
 
-def _check_arrays(inputs, labels):
-    """Raises if inputs and labels do not belong together or are no numbers."""
+def _check_arrays(inputs: np.ndarray, labels: np.ndarray) -> None:
+    """Raises if inputs and labels differ in length or are not numbers."""
     lengths = (len(inputs) if inputs.ndim else 0, len(labels))
-    found = None
+    found: tuple[str, Any] | None = None
     if lengths[0] != lengths[1] or not lengths[0]:
         found = "inputs and labels of one length, above 0", lengths
     elif not np.issubdtype(labels.dtype, np.integer):
@@ -119,8 +144,8 @@ def _check_arrays(inputs, labels):
         raise ParameterError(_OWNER, "dataset", found[1], found[0])
 
 
-def check_labels(splits, num_classes):
-    """Raises if a class id is none of the classes.
+def check_labels(splits: Iterable[Split | None], num_classes: int) -> None:
+    """Raises if a class id is out of range.
 
     Args:
         splits: List of pairs of inputs and labels, or None.
@@ -136,13 +161,13 @@ def check_labels(splits, num_classes):
             raise ParameterError(_OWNER, "dataset", received, constraint)
 
 
-def scaled(images):
+def scaled(images: np.ndarray) -> np.ndarray:
     """Bytes as float32 in [0, 1]."""
     return np.divide(images, 255, dtype="float32")
 
 
-def digest(splits):
-    """A few letters that change with the arrays."""
+def digest(splits: Iterable[Split | None]) -> str:
+    """Hash of the arrays, 12 hexadecimal digits."""
     result = hashlib.sha256()
     for inputs, labels in filter(None, splits):
         for values in (inputs, labels):

@@ -62,6 +62,7 @@ from tfrobustloss.losses.huberized import (
     partially_huberized_generalized_cross_entropy,
 )
 from tfrobustloss.losses.joint import JointAsymmetric, joint_asymmetric
+from tfrobustloss.losses.labels import Labels, Prediction, decode
 from tfrobustloss.losses.mutual_information import (
     DeterminantMutualInformation,
     determinant_mutual_information,
@@ -163,6 +164,7 @@ __all__ = [
     "JensenShannon",
     "JointAsymmetric",
     "LabelDistributionallyRobust",
+    "Labels",
     "LeastSquaresGAN",
     "LogitBias",
     "LogitClip",
@@ -178,6 +180,7 @@ __all__ = [
     "PartiallyHuberizedGeneralizedCrossEntropy",
     "Perceptual",
     "PolyCrossEntropy",
+    "Prediction",
     "RegionBoundary",
     "ReverseCrossEntropy",
     "SigmoidFocal",
@@ -206,6 +209,7 @@ __all__ = [
     "canonical_taylor",
     "confidence_regularized",
     "cross_entropy",
+    "decode",
     "determinant_mutual_information",
     "epsilon_softmax_cross_entropy",
     "exp_t",

@@ -2,10 +2,12 @@
 
 import keras
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
 
+@keras_function
 def mean_absolute_error(y_true, y_pred, from_logits=False):
     """Absolute error between label and prediction: symmetric, bounded, slow.
 

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -25,6 +26,7 @@ _LIMITS = {
 _FOCAL_LIMITS = {**_LIMITS, **NormalizedFocal.limits}
 
 
+@keras_function
 def active_negative_cross_entropy(
     y_true,
     y_pred,
@@ -88,6 +90,7 @@ def active_negative_cross_entropy(
     return alpha * active + beta * negative
 
 
+@keras_function
 def active_negative_focal(
     y_true,
     y_pred,

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -18,6 +19,7 @@ _LIMITS = {
 }
 
 
+@keras_function
 def adma(y_true, y_pred, scaling_factor=0.2624, base=math.e, from_logits=False):
     """An exponential of a power of the label's probability: bounded, flexible.
 

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -17,6 +18,7 @@ _EXPONENTIAL = {"a": Range(1e-3, 1e3)}
 _SQUARED = {"a": Range(1, 1e3)}
 
 
+@keras_function
 def asymmetric_generalized_cross_entropy(
     y_true, y_pred, a=0.6, q=0.6, from_logits=False
 ):
@@ -66,6 +68,7 @@ def asymmetric_generalized_cross_entropy(
     return prediction.pick_of_log(labels, loss)
 
 
+@keras_function
 def asymmetric_unhinged(y_true, y_pred, a=5.5, q=3.0, from_logits=False):
     """A power of `a` less the label's probability, AUL in the paper.
 
@@ -111,6 +114,7 @@ def asymmetric_unhinged(y_true, y_pred, a=5.5, q=3.0, from_logits=False):
     return prediction.pick_of_log(labels, loss)
 
 
+@keras_function
 def asymmetric_exponential(y_true, y_pred, a=2.5, from_logits=False):
     """An exponential of the label's probability, AEL in the paper.
 
@@ -146,6 +150,7 @@ def asymmetric_exponential(y_true, y_pred, a=2.5, from_logits=False):
     return prediction.pick_of_log(labels, lambda log_p: ops.exp(-ops.exp(log_p) / a))
 
 
+@keras_function
 def asymmetric_mean_squared_error(y_true, y_pred, a=30.0, from_logits=False):
     """Squared error to a label stretched by `a`, the passive part of JAL.
 

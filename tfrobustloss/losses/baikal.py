@@ -5,12 +5,14 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode
 
 _LOG_SMALLEST = math.log(SMALLEST_PROBABILITY)
 
 
+@keras_function
 def baikal(y_true, y_pred, from_logits=False):
     """A logarithm that keeps all classes alive, and a pole at the label.
 

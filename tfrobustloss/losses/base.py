@@ -3,10 +3,20 @@
 import inspect
 
 import keras
+import numpy as np
 from keras import ops
 
-from tfrobustloss._core.backend import get_keras_mask, set_keras_mask
-from tfrobustloss._core.tensors import current_value, is_variable, with_closed_gradient
+from tfrobustloss._core.backend import get_keras_mask, set_keras_mask, widened
+from tfrobustloss._core.functions import any_symbolic, symbolic_call
+from tfrobustloss._core.shapes import check_rank
+from tfrobustloss._core.tensors import (
+    current_value,
+    deep_copy,
+    hidden_values,
+    is_variable,
+    shallow_copy,
+    visible,
+)
 from tfrobustloss._core.validation import Range, check, check_flag
 from tfrobustloss.losses.labels import Labels
 
@@ -22,6 +32,12 @@ class FunctionLoss(keras.losses.Loss):
     JAX, make the variable, with `trainable=False`, an attribute of the model as well.)
 
     The computation runs in float32, or float64 for that dtype, whatever the policy.
+
+    Labels that are none (an id outside the classes, a row whose mass is not 1, NaN) are
+    refused where they can be seen, which is in eager code, unless a Keras mask or a
+    sample weight of 0 excludes them. The compiled programs of `fit` and `evaluate`
+    cannot see labels: there, one that is none has the loss and the gradient 0, but
+    counts in the mean. Check labels before training, or name their id `ignore_class`.
 
     Args:
         parameters: Dict of the function's arguments after `y_true, y_pred`.
@@ -61,7 +77,7 @@ class FunctionLoss(keras.losses.Loss):
             setattr(self, key, value)
 
     def activation(self, logits):
-        """The probabilities that this loss sees in logits, `(..., classes)`."""
+        """Class probabilities that this loss computes from logits, `(..., classes)`."""
         return ops.softmax(logits, axis=-1)
 
     def call(self, y_true, y_pred):
@@ -76,16 +92,37 @@ class FunctionLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Loss of a batch, reduced as `reduction` says."""
+        given = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
+        check_rank(type(self).__name__, **given)
+        if any_symbolic(*given.values()):
+            return symbolic_call(self, given)
+        return self._reduced(**given)
+
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         y_pred = _widen(y_pred, self._wide_dtype())
-        labels = Labels(y_true, y_pred, self.ignore_class)
-        losses = self.call(labels, y_pred)
+
+        def compute():
+            labels = Labels(y_true, y_pred, self.ignore_class)
+            return labels, self.call(labels, y_pred)
+
+        labels, losses = without_excluded(
+            compute, mask, sample_weight, tuple(y_pred.shape[:-1])
+        )
         if self.ignore_class is not None:
             ignored = labels.equal(self.ignore_class)
             losses = ops.where(ignored, 0, losses)
             kept = ops.logical_not(ignored)
             mask = kept if mask is None else ops.logical_and(mask, kept)
         return self._reduce(losses, mask, sample_weight)
+
+    def __copy__(self):
+        """A copy with the same variables; Keras' own would hold numbers."""
+        return shallow_copy(self)
+
+    def __deepcopy__(self, memo):
+        """A copy that shares nothing but variables."""
+        return deep_copy(self, memo)
 
     def get_config(self):
         """Everything that builds this loss again, as plain JSON values."""
@@ -124,6 +161,10 @@ class TaskLoss(FunctionLoss):
     dtype. Targets are numbers of whatever shape the function takes: a value or a row
     of values per box, a map per image.
 
+    A subclass whose `y_pred` are logits of classes defines `activation(logits)`, the
+    probabilities that it computes from them: `serving.export` puts it into the model.
+    By default it is None: the predictions are no class probabilities.
+
     Args:
         parameters: Dict of the function's arguments after `y_true, y_pred`.
         reduction: As in `FunctionLoss`.
@@ -134,6 +175,8 @@ class TaskLoss(FunctionLoss):
         TypeError: A parameter is of the wrong kind.
         ValueError: A parameter is outside its limits.
     """
+
+    activation = None
 
     def __init__(
         self,
@@ -156,14 +199,67 @@ class TaskLoss(FunctionLoss):
         """Whether an example counts in the mean, bool, or None if all do."""
         return None
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Loss of a batch, reduced as `reduction` says."""
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
-        losses = self.call(y_true, _widen(y_pred, self._wide_dtype()))
+        y_pred = _widen(y_pred, self._wide_dtype())
+        losses = without_excluded(
+            lambda: self.call(y_true, y_pred), mask, sample_weight
+        )
         counted = self.counted(y_true)
         if counted is not None:
             mask = counted if mask is None else ops.logical_and(mask, counted)
         return self._reduce(losses, mask, sample_weight)
+
+
+def without_excluded(compute, mask, sample_weight, shape=None):
+    """`compute()`, where targets that do not count are not refused.
+
+    Padding is often labelled -100 and excluded by a mask or a weight of 0. A compiled
+    program cannot see either and takes it for no label; so does this where a target is
+    refused that does not count.
+
+    Args:
+        compute: Function that returns the losses and may refuse targets that it sees.
+        mask: Bool tensor or None.
+        sample_weight: Tensor or None.
+        shape: Shape of the losses per example; that of the result if None.
+
+    Returns:
+        The result of `compute`.
+    """
+    try:
+        return compute()
+    except ValueError as error:
+        refused = getattr(error, "refused", None)
+        if refused is None or (mask is None and sample_weight is None):
+            raise
+        with hidden_values():
+            result = compute()
+        if _any_counts(refused, (mask, sample_weight), shape or tuple(result.shape)):
+            raise
+        return result
+
+
+def _any_counts(refused, weights, shape):
+    """Whether a refused target has a weight other than 0, as Keras will apply them."""
+    refused = refused.reshape(refused.shape + (1,) * (len(shape) - refused.ndim))
+    refused = refused.any(axis=tuple(range(len(shape), refused.ndim)))
+    counts = np.ones(shape, bool)
+    for weight in weights:
+        seen = None if weight is None else visible(weight)
+        if seen is None:
+            if weight is not None:  # hidden, and so is whether the target counts
+                return False
+            continue
+        if seen.ndim == len(shape) + 1 and seen.shape[-1] == 1:
+            seen = seen[..., 0]
+        elif seen.ndim == 1 and len(shape) == 2 and shape[-1] == 1:
+            seen = seen[:, None]
+        try:
+            counts &= np.broadcast_to(seen != 0, shape)
+        except ValueError:  # Keras has its own words for a weight that does not fit
+            pass
+    return bool((refused & counts).any())
 
 
 _IGNORE = Range(integer=True, optional=True)
@@ -197,14 +293,7 @@ def _widen(y_pred, dtype):
         return ops.convert_to_tensor(y_pred, dtype)
     if keras.backend.standardize_dtype(y_pred.dtype) != "float16":
         return ops.cast(y_pred, dtype)
-
-    def cast(y_pred):
-        def gradient(upstream):  # up to 1e7 where a probability is 0
-            return ops.cast(ops.clip(upstream, -65504.0, 65504.0), "float16")
-
-        return ops.cast(y_pred, dtype), gradient
-
-    return with_closed_gradient(cast, y_pred)
+    return widened(y_pred, dtype)
 
 
 def _saturating_cast(values, dtype):

@@ -2,6 +2,7 @@
 
 import keras
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
@@ -9,6 +10,7 @@ from tfrobustloss.losses.labels import decode
 _LIMITS = {"beta": Range(0, 1)}
 
 
+@keras_function
 def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
     """Cross-entropy towards a mixture of label and predicted probabilities.
 
@@ -44,6 +46,7 @@ def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
     return (1 - beta) * prediction.entropy() - beta * prediction.pick_log(labels)
 
 
+@keras_function
 def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
     """Cross-entropy towards a mixture of label and predicted class.
 

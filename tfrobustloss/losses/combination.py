@@ -2,6 +2,7 @@
 
 import keras
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.labels import Labels, to_float
 from tfrobustloss.losses.nested import NestedLoss, check_inner, on_logits, values
@@ -11,6 +12,7 @@ from tfrobustloss.losses.symmetric import ReverseCrossEntropy
 _LIMITS = {"alpha": Range(low=0), "beta": Range(low=0)}
 
 
+@keras_function
 def active_passive(y_true, y_pred, active, passive, alpha=1.0, beta=1.0):
     """A weighted sum of two losses: an active one and a passive one.
 

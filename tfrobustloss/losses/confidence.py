@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
@@ -10,6 +11,7 @@ from tfrobustloss.losses.labels import decode
 _LIMITS = {"beta": Range(low=0)}
 
 
+@keras_function
 def unhinged(y_true, y_pred, from_logits=False):
     """The label's logit against the mean logit: symmetric, convex, linear.
 
@@ -49,6 +51,7 @@ def unhinged(y_true, y_pred, from_logits=False):
     return labels.total() * mean - labels.pick(scores)
 
 
+@keras_function
 def confidence_regularized(y_true, y_pred, beta=2.0, from_logits=False):
     """Cross-entropy, less a multiple of its mean over all labels.
 

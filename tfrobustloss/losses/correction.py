@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import current_value
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
@@ -15,6 +16,7 @@ _WORST_CONDITION = 1e6  # float32 keeps about one digit of the inverse beyond it
 _SMALLEST = 1e-30  # of a transition, and of a noisy probability of soft labels
 
 
+@keras_function
 def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
     """Cross-entropy of the noisy label that the prediction makes likely.
 
@@ -59,6 +61,7 @@ def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
     return -labels.pick(ops.log(noisy + floor))
 
 
+@keras_function
 def backward_correction(y_true, y_pred, transition_matrix, from_logits=False):
     """Cross-entropy with labels multiplied by the inverse of the noise: unbiased.
 

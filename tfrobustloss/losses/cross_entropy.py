@@ -2,6 +2,7 @@
 
 import keras
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -10,6 +11,7 @@ from tfrobustloss.losses.labels import decode
 _LIMITS = {"label_smoothing": Range(0, 1)}
 
 
+@keras_function
 def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
     """Cross-entropy with any label format: unbounded, so wrong labels dominate.
 

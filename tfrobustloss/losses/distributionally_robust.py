@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode, to_float
@@ -18,6 +19,7 @@ _LARGEST_SCORE = 1e30  # sums over classes stay finite in float32
 _LOWEST_MAXIMUM = -20.0  # below it softplus is exp to rounding, up to a factor
 
 
+@keras_function
 def label_distributionally_robust(
     y_true, y_pred, margin=0.1, temperature=1.0, normalize=True, from_logits=False
 ):

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -18,6 +19,7 @@ _LIMITS = {
 _LARGEST = 60.0  # stands for larger -log(p), whose p counts as 0: exp stays finite
 
 
+@keras_function
 def jensen_shannon(y_true, y_pred, pi=0.5, from_logits=False):
     """Weighted divergence of label and prediction from their mixture.
 

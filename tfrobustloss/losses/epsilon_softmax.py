@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -18,6 +19,7 @@ _LIMITS = {
 _NO_CEILING = 1e30
 
 
+@keras_function
 def epsilon_softmax_cross_entropy(y_true, y_pred, m=1e4, floor=1e-8, from_logits=False):
     """Cross-entropy after `m` is added to the largest probability.
 

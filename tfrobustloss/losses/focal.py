@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable, visible
 from tfrobustloss._core.validation import (
     ParameterError,
@@ -18,6 +19,7 @@ from tfrobustloss.losses.powers import power
 _LIMITS = {"gamma": Range(low=0)}
 
 
+@keras_function
 def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
     """Cross-entropy that looks away from examples it already gets right.
 

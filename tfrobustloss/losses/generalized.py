@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -11,6 +12,7 @@ from tfrobustloss.losses.labels import decode
 _LIMITS = {"q": Range(0, 1)}
 
 
+@keras_function
 def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
     """A power of the label's probability: `q` trades speed against robustness.
 

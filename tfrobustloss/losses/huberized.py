@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -15,6 +16,7 @@ _CROSS_ENTROPY = {"tau": _TAU}
 _GENERALIZED = {"q": Range(0, 1), "tau": _TAU}
 
 
+@keras_function
 def partially_huberized_cross_entropy(y_true, y_pred, tau=10.0, from_logits=False):
     """Cross-entropy whose slope stays at `-tau` below `p = 1 / tau`: bounded.
 
@@ -58,6 +60,7 @@ def partially_huberized_cross_entropy(y_true, y_pred, tau=10.0, from_logits=Fals
     return prediction.pick_of_log(labels, huberized)
 
 
+@keras_function
 def partially_huberized_generalized_cross_entropy(
     y_true, y_pred, q=0.7, tau=10.0, from_logits=False
 ):

@@ -2,6 +2,7 @@
 
 import keras
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.asymmetric import (
@@ -24,6 +25,7 @@ _LIMITS = {
 }
 
 
+@keras_function
 def joint_asymmetric(
     y_true, y_pred, alpha=1.0, beta=1.0, a=30.0, gamma=0.0, from_logits=False
 ):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.shapes import agree, check_rank
 from tfrobustloss._core.tensors import visible
 from tfrobustloss.losses.rows import row_max
 
@@ -45,7 +46,10 @@ class Prediction:
         scores: Shape `(..., classes)`: shifted logits, or logarithms.
     """
 
+    holds_tensors = True
+
     def __init__(self, y_pred, from_logits):
+        check_rank("Prediction", y_pred=y_pred)
         y_pred = to_float(y_pred)
         self._given = None if from_logits else y_pred
         if from_logits:
@@ -142,16 +146,21 @@ class Labels:
         num_classes: Int.
 
     Raises:
-        ValueError: The shapes do not fit, visible ids are no class, or visible rows
-            are no label mass of 1 in total; rows of zeros are what one-hot encoding
-            makes of an id outside the classes, and allowed where `ignore_class` is
-            one. In a compiled graph they cannot be seen; there, an id that is no
-            class, be it NaN or 1.5, selects nothing, so that `pick` is 0, an entry of
-            a row that is negative or not finite counts as 0, and `FunctionLoss` gives
-            0 for such an id and for a row of zeros.
+        ValueError: The shapes do not fit, or labels that can be seen are none: ids of
+            no class, rows that are not label mass of 1 in total. Rows of zeros are what
+            one-hot encoding makes of an id outside the classes, and are allowed where
+            `ignore_class` is one.
+
+    A compiled program cannot see labels. There, an id that is no class, be it NaN or
+    1.5, selects nothing, so that `pick` is 0; an entry of a row that is negative or not
+    finite counts as 0; and `known` is False for such an id and for a row whose mass is
+    not 1, for which `FunctionLoss` gives the loss 0.
     """
 
+    holds_tensors = True
+
     def __init__(self, y_true, y_pred, ignore_class=None):
+        check_rank("Labels", y_true=y_true, y_pred=y_pred)
         shape = tuple(y_pred.shape)
         self.num_classes = shape[-1] if shape else None
         label_shape = tuple(getattr(y_true, "shape", np.shape(y_true)))
@@ -159,7 +168,8 @@ class Labels:
             raise ValueError(
                 "`y_pred` must have at least 2 classes on its last axis, and a known "
                 f"number of them. Received: y_pred of shape {shape}. For two classes, "
-                "use a model with 2 outputs."
+                "use a model with 2 outputs; if the number is lost, say it: "
+                "`tf.ensure_shape(y_pred, (..., classes))`."
             )
         if len(label_shape) == len(shape) and label_shape[-1] != 1:
             self._check_same(label_shape, shape)
@@ -168,6 +178,8 @@ class Labels:
             )
             self._seen = _check_visible_rows(y_true, zeros_allowed=outside)
             rows = ops.cast(y_true, y_pred.dtype)
+            if label_shape[-1] is None:  # a column of ids would pass for rows
+                rows = ops.reshape(rows, (*ops.shape(rows)[:-1], self.num_classes))
             sound = ops.logical_and(rows >= 0, ops.isfinite(rows))
             self.ids, self.rows = None, ops.where(sound, rows, 0)
             return
@@ -178,11 +190,7 @@ class Labels:
         self.ids, self.rows = ops.squeeze(ids, -1) if column else ids, None
 
     def _check_same(self, received, expected):
-        fits = len(received) == len(expected) and all(
-            a is None or b is None or a == b
-            for a, b in zip(received, expected, strict=True)
-        )
-        if not fits:
+        if not agree(received, expected):
             raise ValueError(
                 "`y_true` must hold class ids, shape `y_pred.shape[:-1]` with or "
                 "without a last axis of 1, or one-hot or soft rows, shape "
@@ -211,9 +219,12 @@ class Labels:
         return 1.0 if self.rows is None else ops.sum(self.rows, axis=-1)
 
     def known(self):
-        """Whether there is a label, bool of shape `(...)`; None if rows were seen."""
+        """Whether there is a label, bool of shape `(...)`; None if rows were seen.
+
+        Ids of no class and rows whose mass is not 1 are no label.
+        """
         if self.ids is None:
-            return None if self._seen else self.total() > 0
+            return None if self._seen else ops.abs(self.total() - 1) <= _SLACK
         return ops.logical_and(self.ids >= 0, self.ids < self.num_classes)
 
     def equal(self, class_id):
@@ -251,11 +262,12 @@ def _check_visible_ids(ids, num_classes, ignore_class):
     if ignore_class is not None:
         bad &= ids != ignore_class
     if bad.any():
-        raise ValueError(
+        raise _refusal(
             f"`y_true` must hold class ids in 0..{num_classes - 1}, the classes of "
             f"`y_pred`. Received: {ids[bad].ravel()[:5].tolist()} among them. Number "
             "the classes from 0, or name the id of unlabelled examples as "
-            "`ignore_class`."
+            "`ignore_class`.",
+            None if ids.dtype.kind in _NO_NUMBERS else bad,
         )
     return True
 
@@ -271,22 +283,32 @@ def _check_visible_rows(rows, zeros_allowed):
             f"{rows.ravel()[0]!r} among them. Number the classes from 0."
         )
     rows = rows.astype("float64" if rows.dtype == "float64" else "float32")
-    if not np.isfinite(rows).all():
-        bad = rows[~np.isfinite(rows)]
-        raise ValueError(
-            f"`y_true` must be finite. Received: {bad.ravel()[0]} among {bad.size} "
-            "such entries. Drop these examples, or make their rows zeros and give the "
-            "loss `ignore_class=-1`."
-        )
-    total = rows.sum(axis=-1)
-    bad = (rows < 0).any(axis=-1) | (np.abs(total - 1) > _SLACK)
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        total = rows.sum(axis=-1)
+    infinite = ~np.isfinite(rows)
+    bad = (rows < 0).any(axis=-1) | ~(np.abs(total - 1) <= _SLACK)
     if zeros_allowed:
         bad &= rows.any(axis=-1)
+    if infinite.any():
+        raise _refusal(
+            f"`y_true` must be finite. Received: {rows[infinite][0]} among "
+            f"{infinite.sum()} such entries. Drop these examples, or make their rows "
+            "zeros and give the loss `ignore_class=-1`.",
+            bad,
+        )
     if bad.any():
-        raise ValueError(
+        raise _refusal(
             "`y_true` must hold rows of label mass, 0 or more a class and 1 in total. "
             f"Received: {rows[bad][0][:5].tolist()} among {bad.sum()} such rows. Give "
             "class ids without one-hot encoding, divide rows by their sum, or make "
-            "rows that do not count zeros and give the loss `ignore_class=-1`."
+            "rows that do not count zeros and give the loss `ignore_class=-1`.",
+            bad,
         )
     return True
+
+
+def _refusal(text, bad):
+    """A ValueError that knows which labels it is about, bool of their shape or None."""
+    error = ValueError(text)
+    error.refused = bad
+    return error

@@ -1,19 +1,27 @@
 """Determinant-based mutual information of a batch (Xu et al., NeurIPS 2019)."""
 
+import functools
 import math
 
 import keras
 from keras import ops
 
 from tfrobustloss._core.backend import get_keras_mask
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import with_closed_gradient
-from tfrobustloss.losses.base import FunctionLoss, _saturating_cast, _widen
+from tfrobustloss.losses.base import (
+    FunctionLoss,
+    _saturating_cast,
+    _widen,
+    without_excluded,
+)
 from tfrobustloss.losses.labels import Labels, decode
 
 _SMALLEST = math.log(0.001)  # of the authors: a determinant of 0 has a loss
 _SINGULAR = 1e-3  # in examples: what stands for a singular value of 0
 
 
+@keras_function
 def determinant_mutual_information(
     y_true, y_pred, sample_weight=None, from_logits=False
 ):
@@ -58,6 +66,8 @@ def determinant_mutual_information(
     labels, prediction = decode(y_true, y_pred, from_logits)
     p = prediction.probabilities()
     rows = labels.dense(p.dtype)
+    if labels.rows is not None and labels.known() is not None:
+        rows = ops.where(ops.expand_dims(labels.known(), -1), rows, 0)
     if sample_weight is not None:
         rows = rows * ops.expand_dims(ops.cast(sample_weight, p.dtype), -1)
     flat = (-1, labels.num_classes)
@@ -78,11 +88,17 @@ def _log_det(matrix):
     q, r = ops.qr(ops.concatenate([matrix, ridge]))
     log_det = ops.sum(ops.log(ops.abs(ops.diagonal(r))))
 
-    def gradient(upstream):
-        upper = ops.transpose(q[:num_classes])
-        return upstream * ops.transpose(ops.linalg.solve_triangular(r, upper))
+    def slope():
+        upper = ops.transpose(q[:num_classes, :])
+        return ops.transpose(ops.linalg.solve_triangular(r, upper))
 
-    return log_det, gradient
+    def gradient(upstream):
+        return upstream * slope()
+
+    def change(direction):
+        return ops.sum(slope() * direction)
+
+    return log_det, gradient, change
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -105,21 +121,24 @@ class DeterminantMutualInformation(FunctionLoss):
         y_pred = ops.cast(y_pred, self._wide_dtype())
         return self.function(y_true, y_pred, sample_weight, self.from_logits)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Loss of the batch, of all examples that count."""
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         y_pred = _widen(y_pred, self._wide_dtype())
-        labels = Labels(y_true, y_pred, self.ignore_class)
-        counts = [] if mask is None else [mask]
         if sample_weight is not None:
-            counts.append(_one_per_example(sample_weight, y_pred))
-        if self.ignore_class is not None:
-            counts.append(ops.logical_not(labels.equal(self.ignore_class)))
-        weight = None
-        for count in counts:
-            count = ops.cast(count, y_pred.dtype)
-            weight = count if weight is None else weight * count
-        return _saturating_cast(self.call(labels, y_pred, weight), self.dtype)
+            sample_weight = _one_per_example(sample_weight, y_pred)
+
+        def compute():
+            labels = Labels(y_true, y_pred, self.ignore_class)
+            weights = [w for w in (mask, sample_weight) if w is not None]
+            if self.ignore_class is not None:
+                weights.append(ops.logical_not(labels.equal(self.ignore_class)))
+            weights = [ops.cast(weight, y_pred.dtype) for weight in weights]
+            weight = functools.reduce(ops.multiply, weights) if weights else None
+            return self.call(labels, y_pred, weight)
+
+        shape = tuple(y_pred.shape[:-1])
+        loss = without_excluded(compute, mask, sample_weight, shape)
+        return _saturating_cast(loss, self.dtype)
 
 
 def _one_per_example(weight, y_pred):
@@ -127,4 +146,6 @@ def _one_per_example(weight, y_pred):
     weight, rank = ops.convert_to_tensor(weight), len(y_pred.shape) - 1
     if len(weight.shape) > rank:
         return ops.squeeze(weight, -1)
-    return ops.reshape(weight, (*weight.shape, *[1] * (rank - len(weight.shape))))
+    while len(weight.shape) < rank:
+        weight = ops.expand_dims(weight, -1)
+    return weight

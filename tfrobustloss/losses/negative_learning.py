@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode, to_float
 from tfrobustloss.losses.rows import row_max
@@ -10,6 +11,7 @@ from tfrobustloss.losses.rows import row_max
 _BELOW_ALL = -2e30
 
 
+@keras_function
 def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
     """Teaches that an example is not of some other class, which is rarely wrong.
 

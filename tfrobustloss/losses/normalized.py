@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -20,6 +21,7 @@ _LOG_HALF = math.log(0.5)
 _SMALL_Q = 0.05
 
 
+@keras_function
 def normalized_cross_entropy(y_true, y_pred, from_logits=False):
     """Cross-entropy as a share of that of all labels: symmetric, so noise-tolerant.
 
@@ -53,6 +55,7 @@ def normalized_cross_entropy(y_true, y_pred, from_logits=False):
     return -prediction.pick_log(labels) / ops.maximum(total, -_LOG_HALF)
 
 
+@keras_function
 def normalized_focal(y_true, y_pred, gamma=0.5, from_logits=False):
     """Focal loss as a share of that of all labels: symmetric, so noise-tolerant.
 
@@ -100,6 +103,7 @@ def focal_of(log_p, miss, gamma):
     return -power(ops.maximum(miss, 1e-30), gamma) * log_p
 
 
+@keras_function
 def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
     """Generalized cross-entropy as a share of that of all labels: symmetric.
 

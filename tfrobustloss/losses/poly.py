@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
@@ -10,6 +11,7 @@ from tfrobustloss.losses.labels import decode
 _LIMITS = {"epsilon": Range(low=-1)}
 
 
+@keras_function
 def poly_cross_entropy(y_true, y_pred, epsilon=2.0, from_logits=False):
     """Cross-entropy plus a multiple of `1 - p`, the first term of its series.
 

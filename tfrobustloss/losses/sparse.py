@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import Prediction, decode, to_float
@@ -16,6 +17,7 @@ _LIMITS = {
 _SHORTEST = 1e-3
 
 
+@keras_function
 def sparse_regularized(
     y_true,
     y_pred,

@@ -3,10 +3,12 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
 
 
+@keras_function
 def mean_squared_error(y_true, y_pred, from_logits=False):
     """The Brier score: squared distance between label and prediction.
 
@@ -46,6 +48,7 @@ def mean_squared_error(y_true, y_pred, from_logits=False):
     return distance + ops.stop_gradient(ops.maximum(distance, 0) - distance)
 
 
+@keras_function
 def squared_hinge(y_true, y_pred, from_logits=False):
     """Squared hinge of class probabilities, a baseline of the Adma paper.
 

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode
@@ -17,6 +18,7 @@ _LIMITS = {
 _LOG_ZERO = math.log(1e-4)
 
 
+@keras_function
 def reverse_cross_entropy(y_true, y_pred, log_zero=_LOG_ZERO, from_logits=False):
     """Cross-entropy with label and prediction swapped: symmetric, bounded, slow.
 
@@ -79,6 +81,7 @@ class ReverseCrossEntropy(FunctionLoss):
         super().__init__(parameters, ignore_class, **keras_options)
 
 
+@keras_function
 def symmetric_cross_entropy(
     y_true, y_pred, alpha=0.1, beta=1.0, log_zero=_LOG_ZERO, from_logits=False
 ):

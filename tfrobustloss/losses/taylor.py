@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable, visible
 from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -15,6 +16,7 @@ _ETA = Range(low=0, open_low=True, optional=True)
 _NUM_CLASSES = Range(low=2, integer=True, optional=True)
 
 
+@keras_function
 def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False):
     """A fourth-order polynomial in prediction and label around a learned point.
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import ParameterTypeError, Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -11,6 +12,7 @@ from tfrobustloss.losses.labels import decode
 _LIMITS = {"order": Range(1, 100, integer=True)}
 
 
+@keras_function
 def taylor_cross_entropy(y_true, y_pred, order=2, from_logits=False):
     """Cross-entropy cut after `order` terms: bounded, so no wrong label dominates.
 

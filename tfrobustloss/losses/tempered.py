@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable, with_closed_gradient
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -19,6 +20,7 @@ _ANY = {"temperature": Range()}
 _SMALL = 1e-12  # stands for 1 - t = 0, where expm1(x) is x: the limit
 
 
+@keras_function
 def log_t(x, temperature):
     """Tempered logarithm: `(x ** (1 - t) - 1) / (1 - t)`, the logarithm at t = 1.
 
@@ -42,6 +44,7 @@ def _log_t(log_x, temperature):
     return ops.expm1(power * log_x) / power
 
 
+@keras_function
 def exp_t(x, temperature):
     """Tempered exponential: the inverse of `log_t`, the exponential at t = 1.
 
@@ -74,6 +77,7 @@ def _one_minus(temperature, dtype):
     return ops.where(ops.abs(power) < _SMALL, _SMALL, power)
 
 
+@keras_function
 def bi_tempered_logistic(
     y_true, y_pred, t1=0.8, t2=1.2, label_smoothing=0.0, from_logits=False
 ):
@@ -138,7 +142,7 @@ def bi_tempered_logistic(
         return target.divergence(ops.exp(log_p), log_of, power, t1)
     logits = to_float(y_pred)
     labels = y_true if isinstance(y_true, Labels) else Labels(y_true, logits)
-    target = _Target(labels, label_smoothing, logits.dtype)
+    target = _Target(labels, label_smoothing, logits.dtype, constant=True)
 
     def loss_and_gradient(logits, t1, t2):
         tempered = Tempered(logits, t2)
@@ -146,13 +150,18 @@ def bi_tempered_logistic(
         power = slope * tempered.x  # p ** (1 - t1)
         value = target.divergence(tempered.p, tempered.log_p, power, t1)
 
-        def gradient(upstream):
+        def slope_of_loss():
             direction = target.minus_label(tempered.p) * slope
             ratio = quick_sum(direction) / quick_sum(tempered.p_to_t)
-            gradient = direction - tempered.p_to_t * ratio
-            return gradient * ops.expand_dims(upstream, -1)
+            return direction - tempered.p_to_t * ratio
 
-        return value, gradient
+        def gradient(upstream):
+            return slope_of_loss() * ops.expand_dims(upstream, -1)
+
+        def change(direction):
+            return ops.sum(slope_of_loss() * direction, axis=-1)
+
+        return value, gradient, change
 
     return with_closed_gradient(loss_and_gradient, logits, t1, t2)
 
@@ -160,13 +169,15 @@ def bi_tempered_logistic(
 class _Target:
     """Smoothed labels: class ids stay ids unless smoothing makes them rows."""
 
-    def __init__(self, labels, label_smoothing, dtype):
+    def __init__(self, labels, label_smoothing, dtype, constant=False):
         smooth = is_variable(label_smoothing) or label_smoothing != 0
         self._labels = labels
         self._rows = labels.rows
         if smooth:
             rows = (1 - label_smoothing) * labels.dense(dtype)
             self._rows = rows + label_smoothing / labels.num_classes
+        if constant and self._rows is not None:
+            self._rows = ops.stop_gradient(self._rows)
 
     def divergence(self, p, log_p, power, t1):
         """The loss per example, from `p`, a function for `log(p)`, `p ** (1 - t1)`."""

@@ -12,6 +12,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable, with_closed_gradient
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.powers import is_half_integer, power
@@ -141,6 +142,7 @@ _STEPS_ABOVE = ((0.02, 2), (0.2, 3), (0.3, 4), (0.5, 5), (0.75, 6))
 _STEPS_BELOW = ((0.02, 2), (0.1, 3), (0.3, 4), (0.5, 5), (0.7, 6), (0.9, 7))
 
 
+@keras_function
 def tempered_softmax(logits, temperature):
     """Softmax with a heavier (`temperature` > 1) or a finite (< 1) tail.
 
@@ -182,8 +184,8 @@ def _softmax(logits, temperature):
     tempered = Tempered(logits, temperature)
     p, p_to_t = tempered.p, tempered.p_to_t
 
-    def gradient(upstream):
-        weighted = p_to_t * upstream
+    def along(direction):  # the Jacobian is symmetric: gradient and change are one
+        weighted = p_to_t * direction
         return weighted - p_to_t * (quick_sum(weighted) / quick_sum(p_to_t))
 
-    return p, gradient
+    return p, along, along

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
@@ -14,6 +15,7 @@ _LIMITS = {"q": Range(0, 1), "k": Range(0, 1, open_high=True)}
 _LOG_OF_ZERO = -1e30
 
 
+@keras_function
 def truncated_generalized_cross_entropy(
     y_true, y_pred, q=0.7, k=0.5, from_logits=False
 ):

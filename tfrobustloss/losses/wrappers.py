@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.cross_entropy import CrossEntropy
@@ -17,6 +18,7 @@ _BIAS = {"bias": Range(0, 100, optional=True)}
 _PLAIN_CLASSES = 10  # up to which MAE learns without a bias
 
 
+@keras_function
 def logit_clip(y_true, y_pred, loss, max_norm=1.0):
     """Any loss on logits whose length is at most `max_norm`: bounded.
 
@@ -66,6 +68,7 @@ def _clipped(logits, max_norm):
     return logits * ops.where(norm * scale > max_norm, max_norm / norm / scale, 1)
 
 
+@keras_function
 def logit_bias(y_true, y_pred, loss, bias=None):
     """Any loss on logits that have `bias` added at the label.
 

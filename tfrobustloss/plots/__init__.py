@@ -1,4 +1,4 @@
-"""Figures of what the package measures; matplotlib is imported when one is drawn."""
+"""Figures of comparisons, searches and noise; Matplotlib is imported lazily."""
 
 from tfrobustloss.plots.figures import (
     accuracy_curves,

@@ -1,4 +1,4 @@
-"""Pictures of what the package measures; matplotlib is imported when one is drawn."""
+"""Figures of comparisons, searches and noise; Matplotlib is imported lazily."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from tfrobustloss._core.validation import ParameterError
 
 
 def check_format(path):
-    """Raises if no picture can be drawn into a file of that name.
+    """Raises if Matplotlib cannot write the format of a file name.
 
     Args:
         path: Path of the picture; its ending is its format.
@@ -35,11 +35,11 @@ def check_format(path):
 
 
 def accuracy_curves(record, path="accuracy.png"):
-    """Accuracy on the clean test set per epoch: a line a loss, shaded by its sd.
+    """Accuracy on the clean test set per epoch: one line per loss, shaded by its sd.
 
     Args:
-        record: What `tfrobustloss.comparison.Comparison.run` returns.
-        path: Path the picture is for; its ending is its format. Nothing is written.
+        record: Result of `Comparison.run`.
+        path: Path whose ending gives the format; nothing is written to it.
 
     Returns:
         The picture's bytes.
@@ -82,17 +82,17 @@ def accuracy_curves(record, path="accuracy.png"):
 
 
 def search_progress(history, theta, num_classes, path="search.png"):
-    """How a search went, and the loss it found beside hand-made ones.
+    """Progress of a search, and the loss that it found next to hand-made ones.
 
-    Left, accuracy on the clean validation data per generation. Right, loss over the
-    probability of the label, the rest shared by the other classes alike; each loss
-    minus its value where the label has probability 1.
+    Left, accuracy on the clean validation data per generation. Right, loss as a
+    function of the probability of the label, where the other classes share the rest
+    equally; each loss minus its value at probability 1.
 
     Args:
-        history: What `TaylorLossSearch.history` returns.
+        history: Result of `TaylorLossSearch.history`.
         theta: Parameters of the `TaylorLoss` that was found.
         num_classes: Int >= 2.
-        path: Path the picture is for; its ending is its format. Nothing is written.
+        path: Path whose ending gives the format; nothing is written to it.
 
     Returns:
         The picture's bytes.
@@ -125,8 +125,8 @@ def search_progress(history, theta, num_classes, path="search.png"):
     low, high = np.min(shown), np.max(shown)
     right.set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))
     right.set_xlabel("probability of the label")
-    right.set_ylabel("loss above that of a sure right answer")
-    right.set_title("The loss found and others")
+    right.set_ylabel("loss, minus its value at probability 1")
+    right.set_title("The loss that was found, and others")
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
@@ -143,14 +143,14 @@ def transition_matrix(matrix, class_names=None, path="matrix.png"):
         matrix: Row-stochastic, shape `(classes, classes)`: row = the clean class,
             column = the label.
         class_names: Strings, one a class; class ids by default.
-        path: Path the picture is for; its ending is its format. Nothing is written.
+        path: Path whose ending gives the format; nothing is written to it.
 
     Returns:
         The picture's bytes.
 
     Raises:
-        ValueError: Matplotlib has no such format, or the names are not as many as the
-            classes.
+        ValueError: Matplotlib has no such format, or the number of names is not that
+            of the classes.
         ImportError: Matplotlib is not installed.
     """
     check_format(path)

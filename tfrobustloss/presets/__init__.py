@@ -1,7 +1,7 @@
-"""Learned losses as JSON files that say where they come from.
+"""Learned losses as JSON files with their provenance.
 
-`mnist-symmetric-0.8-mlp2` was searched by `benchmarks/taylor_search_mnist.py`, whose
-table in `benchmarks/README.md` says where it wins and where it does not.
+`mnist-symmetric-0.8-mlp2` was found by `benchmarks/taylor_search_mnist.py`; the table
+in `benchmarks/README.md` shows where it is better than hand-made losses and where not.
 """
 
 import json
@@ -19,7 +19,7 @@ FORMAT = "tfrobustloss.preset/1"
 
 
 def names():
-    """Sorted list of the presets that come with the package.
+    """Names of the presets that come with the package, sorted.
 
     Example:
         >>> names()
@@ -29,7 +29,7 @@ def names():
 
 
 def load_preset(path, **options):
-    """The `TaylorLoss` of a preset: one of `names`, or what a search saved.
+    """Loads a preset, or the file that a search saved, as a `TaylorLoss`.
 
     Args:
         path: Name of a preset of the package, or path of the JSON file.
@@ -39,8 +39,8 @@ def load_preset(path, **options):
         A `TaylorLoss`.
 
     Raises:
-        TypeError: `path` is no path.
-        ValueError: There is no such file, or it is no preset.
+        TypeError: `path` is not a path.
+        ValueError: There is no such file, or it is not a preset.
 
     Example:
         >>> import tempfile
@@ -56,14 +56,14 @@ def load_preset(path, **options):
 
 
 def read(path):
-    """All that a preset says, as a dict.
+    """The content of a preset, as a dict.
 
     Args:
         path: Name of a preset of the package, or path of the JSON file.
 
     Raises:
-        TypeError: `path` is no path.
-        ValueError: There is no such file, or it is no preset.
+        TypeError: `path` is not a path.
+        ValueError: There is no such file, or it is not a preset.
     """
     if not isinstance(path, str | os.PathLike):
         constraint = f"a path, or one of {names()}"

@@ -9,8 +9,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "CMAES": ".tuner.tuner",
         "CMAESOracle": ".tuner.oracle",
         "CmaSearch": ".cmaes.search",
+        "JournalInUse": ".journal",
         "TaylorLossSearch": ".taylor.search",
-        "journal": ".journal",
         # on which a search stands
         "Halving": "tfrobustloss.experiments.trainer",
         "LossFamily": "tfrobustloss.losses.families",

@@ -2,28 +2,26 @@
 
 import contextlib
 import json
-import math
 import os
 import warnings
 import weakref
 import zlib
+from typing import Any
 
-import numpy as np
-
-from tfrobustloss._core.validation import Described, ParameterError
+from tfrobustloss._core.validation import ParameterError
 
 try:
     import fcntl
 except ImportError:  # Windows: nothing keeps a second process out
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
-_FORMAT = "tfrobustloss.CmaSearch/1"
-_MAGIC = b'{"format":"tfrobustloss.CmaSearch'
 _CHECKSUM = b',"crc":"'
-_open_journals = weakref.WeakSet()
+_open_journals: "weakref.WeakSet[Journal]" = weakref.WeakSet()
+
+Path = str | os.PathLike[str]
 
 
-class InUse(Described, RuntimeError):
+class JournalInUse(ParameterError, RuntimeError):
     """Another search, here or in another process, has the journal open."""
 
 
@@ -35,34 +33,39 @@ class Journal:
 
     Args:
         path: Path of the file; it is made if it is not there.
+        owner: Name of the search's class, for errors.
+        file_format: What the header says of the file: a name, `/` and a version.
 
     Raises:
-        InUse: Another search, here or in another process, has it open.
+        JournalInUse: Another search, here or in another process, has it open.
         ValueError: No file can be written there, or the file is something else.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path, owner: str, file_format: str) -> None:
         self.path = os.fspath(path)
+        self._owner, self._format = owner, file_format
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         try:
-            self._descriptor = os.open(self.path, flags, 0o666)
+            self._descriptor: int | None = os.open(self.path, flags, 0o666)
         except OSError as problem:
             constraint = "the path of a file that can be written"
             raise ParameterError(
-                "CmaSearch", "journal", self.path, constraint, f"{problem.strerror}."
+                owner, "journal", self.path, constraint, f"{problem.strerror}."
             ) from None
         self._finalizer = weakref.finalize(self, os.close, self._descriptor)
         try:
-            _lock(self._descriptor, self.path)
+            _lock(self._descriptor, self.path, owner)
             self._content = _read(self.path)
-            self.entries, self._ends = _intact(self._content, self.path)
+            self.entries, self._ends = _intact(
+                self._content, self.path, owner, file_format
+            )
         except BaseException:
             self.close()
             raise
         self._size = len(self._content)
         _open_journals.add(self)
 
-    def keep(self, count):
+    def keep(self, count: int) -> None:
         """Goes on after the first `count` entries.
 
         Where the file holds more, it is kept under another name, with a warning.
@@ -79,21 +82,21 @@ class Journal:
                 f"file as it was is kept as {copy}.",
                 stacklevel=4,
             )
-            os.ftruncate(self._descriptor, end)
-            os.fsync(self._descriptor)
+            os.ftruncate(self._open_file(), end)
+            os.fsync(self._open_file())
             self._size = end
         if intact and not intact.endswith(b"\n"):  # all a kill took was the line's end
             self._write(b"\n")
-        self._content = None
+        self._content = b""
 
-    def forget_untold(self):
+    def forget_untold(self) -> bool:
         """Empties the file if it has a header and no entry; returns if it is empty."""
         if self._size and self._ends and self._ends[0] == self._size:
-            os.ftruncate(self._descriptor, 0)
+            os.ftruncate(self._open_file(), 0)
             self._size, self.entries, self._ends, self._content = 0, [], [], b""
         return not self._size
 
-    def append(self, entry):
+    def append(self, entry: dict[str, Any]) -> None:
         """Writes one entry; it is on disk when this returns.
 
         Args:
@@ -105,9 +108,9 @@ class Journal:
         body = json.dumps(entry, separators=(",", ":"), allow_nan=False).encode()
         self._write(b'%s%s%08x"}\n' % (body[:-1], _CHECKSUM, zlib.crc32(body)))
 
-    def start(self, header):
+    def start(self, header: dict[str, Any]) -> None:
         """Writes the header of a new journal."""
-        self.append({"format": _FORMAT, **header})
+        self.append({"format": self._format, **header})
         with contextlib.suppress(OSError):  # the new name too; not on every system
             folder = os.open(os.path.dirname(os.path.abspath(self.path)), os.O_RDONLY)
             try:
@@ -115,83 +118,65 @@ class Journal:
             finally:
                 os.close(folder)
 
-    def close(self):
+    def close(self) -> None:
         """Lets others open the file; nothing can be appended any more."""
         self._descriptor = None
         self._finalizer()
 
-    def _write(self, line):
+    def _open_file(self) -> int:
         if self._descriptor is None:
-            raise RuntimeError(
-                str(
-                    ParameterError(
-                        "CmaSearch",
-                        "journal",
-                        self.path,
-                        "open",
-                        "Resume the search: CmaSearch.resume(path).",
-                    )
-                )
-            )
+            hint = f"Resume the search: {self._owner}.resume(path)."
+            error = ParameterError(self._owner, "journal", self.path, "open", hint)
+            raise RuntimeError(str(error))
+        return self._descriptor
+
+    def _write(self, line: bytes) -> None:
+        descriptor = self._open_file()
         try:
             written = 0
             while written < len(line):
-                written += os.write(self._descriptor, line[written:])
-            os.fsync(self._descriptor)
+                written += os.write(descriptor, line[written:])
+            os.fsync(descriptor)
             self._size += len(line)
         except BaseException:  # a full disk, Ctrl-C: all of the line or nothing
-            os.ftruncate(self._descriptor, self._size)
+            os.ftruncate(descriptor, self._size)
             raise
 
 
-def header_of(path):
-    """The header of a journal that somebody else may have open.
+def header_of(path: Path, owner: str, file_format: str) -> dict[str, Any]:
+    """The header of a journal that another search may have open.
 
     Args:
         path: Path of the file.
+        owner: As in `Journal`.
+        file_format: As in `Journal`.
 
     Returns:
         Dict, as it was given to `Journal.start`.
 
     Raises:
-        ValueError: There is no such file, or it has no intact header.
+        ValueError: There is no file, or it has no intact header.
     """
     path = os.fspath(path)
     try:
-        entries, _ = _intact(_read(path).partition(b"\n")[0], path)
+        first_line = _read(path).partition(b"\n")[0]
     except OSError as problem:
         raise ParameterError(
-            "CmaSearch", "journal", path, "a journal", f"{problem.strerror}."
+            owner, "journal", path, "a journal", f"{problem.strerror}."
         ) from None
+    entries, _ = _intact(first_line, path, owner, file_format)
     if not entries:
-        hint = "Its first line is damaged: give CmaSearch the options again."
-        raise ParameterError(
-            "CmaSearch", "journal", path, "a journal with its options", hint
-        )
+        hint = f"Its first line is damaged: give {owner} the options again."
+        raise ParameterError(owner, "journal", path, "a journal with its options", hint)
     return entries[0]
 
 
-def entry_of(candidate, value):
-    """The entry for the value of a candidate."""
-    return {
-        "generation": candidate.generation,
-        "id": candidate.id,
-        "x": candidate.x.tolist(),
-        "value": value if math.isfinite(value) else str(value),
-    }
-
-
-def told(entry):
-    """The point and the value of an entry."""
-    return np.array(entry["x"], dtype=float), float(entry["value"])
-
-
-def _read(path):
+def _read(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
 
 
-def _lock(descriptor, path):
+def _lock(descriptor: int, path: str, owner: str) -> None:
     if fcntl is None:
         return
     try:
@@ -199,18 +184,22 @@ def _lock(descriptor, path):
     except BlockingIOError:
         hint = "Close the other search, or give this one a journal of its own."
         constraint = "a file that no other search has open"
-        raise InUse("CmaSearch", "journal", path, constraint, hint) from None
+        raise JournalInUse(owner, "journal", path, constraint, hint) from None
     except OSError as problem:
         warnings.warn(
-            f"{path}: cannot be locked here ({problem.strerror}); see to it that "
-            "one search alone writes to it.",
+            f"{path}: cannot be locked here ({problem.strerror}); make sure that only "
+            "one search writes to it.",
             stacklevel=5,
         )
 
 
-def _intact(content, path):
+def _intact(
+    content: bytes, path: str, owner: str, file_format: str
+) -> tuple[list[dict[str, Any]], list[int]]:
     """The entries up to the first damage, and where each of them ends."""
-    entries, ends, start = [], [], 0
+    entries: list[dict[str, Any]] = []
+    ends: list[int] = []
+    start = 0
     while start < len(content):
         stop = content.find(b"\n", start)
         stop = len(content) if stop < 0 else stop
@@ -221,20 +210,19 @@ def _intact(content, path):
         entries.append(json.loads(body))
         start = min(stop + 1, len(content))
         ends.append(start)
-    if not entries and content[: len(_MAGIC)] != _MAGIC[: len(content)]:
+    beginning = b'{"format":"%s' % file_format.partition("/")[0].encode()
+    if not entries and content[: len(beginning)] != beginning[: len(content)]:
+        constraint = f"a journal of {owner}, or new"
         hint = "Nothing was written to it."
-        raise ParameterError(
-            "CmaSearch", "journal", path, "a journal of CmaSearch, or new", hint
-        )
-    if entries and entries[0].get("format") != _FORMAT:
-        hint = f"Its format is {entries[0].get('format')!r}, not {_FORMAT!r}."
-        raise ParameterError(
-            "CmaSearch", "journal", path, "a journal of this version", hint
-        )
+        raise ParameterError(owner, "journal", path, constraint, hint)
+    if entries and entries[0].get("format") != file_format:
+        hint = f"Its format is {entries[0].get('format')!r}, not {file_format!r}."
+        constraint = f"a journal of {owner} of this version"
+        raise ParameterError(owner, "journal", path, constraint, hint)
     return entries, ends
 
 
-def _keep_copy(path, content):
+def _keep_copy(path: str, content: bytes) -> str:
     number = 1
     while True:
         copy = f"{path}.damaged-{number}"
@@ -248,7 +236,7 @@ def _keep_copy(path, content):
             number += 1
 
 
-def _close_in_child():
+def _close_in_child() -> None:
     """A forked worker keeps neither the file nor, after its parent died, the lock."""
     for journal in list(_open_journals):
         journal.close()

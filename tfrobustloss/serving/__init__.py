@@ -1,4 +1,4 @@
-"""From a trained model to TF Serving: a SavedModel that needs nothing of ours."""
+"""Export of trained models: SavedModels for TF Serving, and TensorFlow Lite files."""
 
 from tfrobustloss.serving._outside import predict_outside
 from tfrobustloss.serving.saved_model import export

@@ -1,28 +1,60 @@
-"""What makes probabilities of a model's outputs: told, or read off its loss."""
+"""Output activation of an exported model: given, or read from its compiled loss."""
+
+import inspect
+import warnings
 
 import keras
+from keras import ops
 
 from tfrobustloss._core import models
 from tfrobustloss._core.validation import ParameterError, check
-from tfrobustloss.losses import BiTemperedLogistic, tempered_softmax
+from tfrobustloss.losses import (
+    BiTemperedLogistic,
+    IoUBalancedClassification,
+    tempered_softmax,
+)
 
 _LIMITS = {"temperature": BiTemperedLogistic.limits["t2"]}
-NAMES = ("linear", "sigmoid", "softmax")
+_BY_NAME = {
+    "linear": lambda outputs: outputs,
+    "sigmoid": ops.sigmoid,
+    "softmax": lambda logits: ops.softmax(logits, axis=-1),
+}
+# Keras' losses without `from_logits` that are defined on probabilities
+_ON_PROBABILITIES = (
+    keras.losses.CategoricalGeneralizedCrossEntropy,
+    keras.losses.Dice,
+    keras.losses.KLDivergence,
+    keras.losses.Tversky,
+)
+_FUNCTIONS_ON_PROBABILITIES = (
+    keras.losses.categorical_generalized_cross_entropy,
+    keras.losses.dice,
+    keras.losses.kl_divergence,
+    keras.losses.tversky,
+)
 _SAY = (
     'Say what the outputs need: activation="softmax" or "sigmoid" for logits, '
     'temperature=t2 for logits of the bi-tempered loss, activation="linear" to leave '
     "them as they are."
 )
 _LEAVE = 'Say activation="linear" to leave its outputs as they are.'
+_ONE_UNIT = (
+    "Train one unit with a sigmoid, for example `BinaryCrossentropy`, or give the "
+    "model two units."
+)
 
 
 def find(owner, model, activation=None, temperature=None, loss=None):
     """The function from the model's outputs to probabilities, and its description.
 
+    A model with one unit gets two columns, `[1 - p, p]`.
+
     Args:
         owner: Name of the function that asks, for errors.
         model: A built `keras.Model` with one output.
-        activation: One of `NAMES`, or None to read it off the compiled loss.
+        activation: `"linear"`, `"sigmoid"`, `"softmax"`, or None to read it off the
+            compiled loss.
         temperature: Temperature of a tempered softmax, or None.
         loss: The compiled loss where it is not the model's own.
 
@@ -31,11 +63,24 @@ def find(owner, model, activation=None, temperature=None, loss=None):
 
     Raises:
         TypeError: `temperature` is not a number.
-        ValueError: A value is none of those above, nothing tells what the outputs
-            are, or they are probabilities already.
+        ValueError: A value is none of those above, the activation is not known, the
+            outputs are probabilities already, or a softmax has a single unit.
     """
-    if activation is not None and activation not in NAMES:
-        constraint = f"one of {', '.join(NAMES)}, or None"
+    function, text = _function(owner, model, activation, temperature, loss)
+    if model.outputs[0].shape[-1] != 1:
+        return function, text
+    _refuse_softmax_of_one(owner, model, function)
+    return lambda outputs: _two_columns(function(outputs)), text
+
+
+def num_classes(model):
+    """The number of classes of a model: one unit stands for two."""
+    return max(2, model.outputs[0].shape[-1])
+
+
+def _function(owner, model, activation, temperature, loss):
+    if activation is not None and activation not in _BY_NAME:
+        constraint = f"one of {', '.join(_BY_NAME)}, or None"
         raise ParameterError(owner, "activation", activation, constraint)
     if temperature is not None:
         check(owner, _LIMITS, temperature=temperature)
@@ -52,7 +97,7 @@ def find(owner, model, activation=None, temperature=None, loss=None):
 
 
 def _refuse_second(owner, model, name, value):
-    """Raises if probabilities would be made of what is probabilities already."""
+    """Raises if the model ends in probabilities: an activation would come twice."""
     if models.are_probabilities(model):
         constraint = "None for a model that ends in probabilities"
         raise ParameterError(owner, name, value, constraint, _LEAVE)
@@ -61,72 +106,110 @@ def _refuse_second(owner, model, name, value):
 def _from_loss(owner, model, loss):
     ends = models.are_probabilities(model)
     loss = _only(getattr(model, "loss", None) if loss is None else loss)
-    if loss is None:
-        if ends:
-            return _BY_NAME["linear"], "linear"
-        raise ValueError(
-            f"{owner}: `model` must be compiled, or end in a softmax, sigmoid or "
-            f"TemperedSoftmax layer. Received: model={model.name!r}. {_SAY}"
+    if isinstance(loss, IoUBalancedClassification) and model.outputs[0].shape[-1] > 4:
+        constraint = "one that gives the scores of classes alone"
+        hint = (
+            "IoUBalancedClassification takes rows [box, classes]. Export "
+            "keras.Model(model.inputs, model.outputs[0][..., 4:]) with "
+            'activation="sigmoid", or "linear" for probabilities.'
         )
-    if not getattr(loss, "from_logits", False):
+        raise ParameterError(owner, "model", model.name, constraint, hint)
+    on_logits = None if loss is None else _on_logits(loss)
+    if on_logits is None and not ends:
+        constraint = (
+            "compiled with a loss that says whether it is on logits, or end in a "
+            "softmax, sigmoid or TemperedSoftmax layer"
+        )
+        name = model.name if loss is None else f"{model.name}, with loss={_name(loss)}"
+        raise ParameterError(owner, "model", name, constraint, _SAY)
+    if not on_logits:
         return _BY_NAME["linear"], "linear"
     if ends:
         raise ValueError(
             f"{owner}: `model` must end in logits, as its loss has from_logits=True. "
             f"Received: model={model.name!r}, which ends in probabilities. {_LEAVE} "
             "Its training took the logarithm of a softmax of probabilities: better "
-            "train it anew with from_logits=False."
+            "train it again with from_logits=False."
         )
-    if callable(getattr(loss, "activation", None)):  # a loss of this package
+    name = models.keras_activation(loss)
+    if name is not None:
+        return _BY_NAME[name], name
+    if callable(getattr(loss, "activation", None)):
         return loss.activation, f"of the loss {loss.name}"
-    for name, kinds in _OF_KERAS.items():
-        if isinstance(loss, kinds):
-            return _BY_NAME[name], name
     raise ValueError(
         f"{owner}: `model` must have a loss whose activation is known. Received: "
-        f"loss={type(loss).__name__} with from_logits=True. {_SAY}"
+        f"loss={_name(loss)} with from_logits=True. {_SAY} Or define the method "
+        "`activation(logits)` in your loss."
     )
 
 
 def _only(loss):
-    """The loss itself where `compile` got a list or dict of one."""
+    """The loss itself where `compile` got a list or dict of one, or a name."""
     if isinstance(loss, dict):
         loss = list(loss.values())
     if isinstance(loss, list | tuple) and len(loss) == 1:
-        return loss[0]
-    return loss
+        loss = loss[0]
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
+
+
+def _on_logits(loss):
+    """Whether a loss is on logits: True, False, or None if it does not say."""
+    if isinstance(loss, keras.losses.Loss):
+        if isinstance(loss, _ON_PROBABILITIES):
+            return False
+        said = getattr(loss, "from_logits", None)
+        return loss.get_config().get("from_logits") if said is None else said
+    if loss in _FUNCTIONS_ON_PROBABILITIES:
+        return False
+    if not callable(loss):
+        return None
+    # Keras calls functions with `(y_true, y_pred)`, so that defaults are what counts
+    try:
+        said = inspect.signature(loss).parameters.get("from_logits")
+    except ValueError:  # a function of C
+        return None
+    return None if said is None else said.default
+
+
+def _name(loss):
+    """A short name of a loss: its class, or the function."""
+    if isinstance(loss, keras.losses.Loss):
+        return type(loss).__name__
+    return getattr(loss, "__name__", repr(loss))
 
 
 def _tempered(temperature):
     return lambda logits: tempered_softmax(logits, temperature)
 
 
-_BY_NAME = {
-    "linear": lambda outputs: outputs,
-    "sigmoid": keras.ops.sigmoid,
-    "softmax": lambda logits: keras.ops.softmax(logits, axis=-1),
-}
-_OF_KERAS = {
-    "sigmoid": (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy),
-    "softmax": (
-        keras.losses.CategoricalCrossentropy,
-        keras.losses.CategoricalFocalCrossentropy,
-        keras.losses.SparseCategoricalCrossentropy,
-    ),
-}
+def _two_columns(p):
+    """Probabilities of both classes from that of the second."""
+    return ops.concatenate([1 - p, p], axis=-1)
+
+
+def _refuse_softmax_of_one(owner, model, function):
+    """Raises for a softmax of a single unit, which is 1 whatever the input."""
+    with warnings.catch_warnings():  # Keras warns of what is refused here
+        warnings.filterwarnings("ignore", "You are using a softmax over axis")
+        probabilities = function(ops.convert_to_tensor([[-1.0], [1.0]]))
+    low, high = ops.convert_to_numpy(probabilities)
+    if models.ending(model) == "softmax" or low == high:
+        constraint = "wider than one unit for a softmax, which would always be 1"
+        raise ParameterError(owner, "model", model.name, constraint, _ONE_UNIT)
 
 
 def refusal(owner, values):
-    """The error for outputs that are no probabilities, None for those that are.
+    """The error for outputs outside [0, 1]; None if there is none.
 
     Args:
         owner: Name of the function that asks.
         values: Array of outputs.
     """
-    if ((values >= 0) & (values <= 1 + 1e-3)).all():
+    if ((values >= -1e-3) & (values <= 1 + 1e-3)).all():
         return None
     low, high = float(values.min()), float(values.max())
     return ValueError(
         f"{owner}: the outputs must be probabilities, in [0, 1]. Received: outputs "
-        f"from {low:.3g} to {high:.3g} for random inputs. {_SAY}"
+        f"from {low:.3g} to {high:.3g} for random inputs. {_SAY} A model that has no "
+        "classes is exported by Keras: model.export(path)."
     )

@@ -15,15 +15,25 @@ import math
 import struct
 import sys
 
-# TF_DataType -> format of `struct`
-FORMATS = {1: "f", 2: "d", 3: "i", 4: "B", 5: "h", 6: "b", 9: "q", 10: "?"}
-STRING = 7
+# TF_DataType -> format of `struct`, and its name
+FORMATS = {
+    **{1: "f", 2: "d", 3: "i", 4: "B", 5: "h", 6: "b", 9: "q", 10: "?", 17: "H"},
+    **{19: "e", 22: "I", 23: "Q"},
+}
+DTYPES = {
+    **{1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8"},
+    **{9: "int64", 10: "bool", 17: "uint16", 19: "float16", 22: "uint32"},
+    **{23: "uint64"},
+}
+STRING, BOOL = 7, 10
 _STRING_SIZE = 24  # of a TF_TString
 
 # Field numbers of TensorFlow's meta_graph.proto.
 SIGNATURE_DEF = 5  # of MetaGraphDef
 INPUTS, OUTPUTS = 1, 2  # of SignatureDef
-NAME, DTYPE = 1, 2  # of TensorInfo
+NAME, DTYPE, SHAPE = 1, 2, 3  # of TensorInfo
+DIM, UNKNOWN_RANK = 2, 3  # of TensorShapeProto
+SIZE = 1  # of TensorShapeProto.Dim
 _KEY, _VALUE = 1, 2  # of an entry of any map
 
 
@@ -78,8 +88,12 @@ _FUNCTIONS = {
 }
 
 
+class SignatureError(RuntimeError):
+    """A signature that the version does not have."""
+
+
 class InputError(RuntimeError):
-    """Inputs that do not fit their signature."""
+    """Inputs that do not fit their signature, or that the version cannot answer."""
 
 
 class Library:
@@ -104,8 +118,14 @@ class Library:
             raise RuntimeError(self.TF_Message(status).decode())
         return result
 
-    def tensor(self, dtype, values):
-        """A tensor from nested lists."""
+    def tensor(self, dtype, wanted, values):
+        """A tensor from nested lists.
+
+        Args:
+            dtype: TF_DataType.
+            wanted: Tuple of sizes, None for any; or None for any shape.
+            values: Nested lists, or one value.
+        """
         shape, flat = [], values
         while isinstance(flat, list):
             shape.append(len(flat))
@@ -114,7 +134,17 @@ class Library:
         for _ in shape[1:]:
             flat = [each for row in flat for each in row]
         if len(flat) != math.prod(shape):
-            raise InputError("The inputs have rows of different lengths.")
+            raise InputError("rows of different lengths")
+        fits = wanted is None or len(wanted) == len(shape)
+        if not fits or any(
+            size not in (None, given)
+            for size, given in zip(wanted or (), shape, strict=wanted is not None)
+        ):
+            sizes = ["batch" if size is None else size for size in wanted]
+            text = f"the shape {shape}, not {sizes}"
+            raise InputError(text.replace("'", ""))
+        if dtype == BOOL and not all(isinstance(each, bool) for each in flat):
+            raise TypeError("not a bool")
         text = dtype == STRING
         size = _STRING_SIZE if text else struct.calcsize(FORMATS[dtype])
         dims = (_LONG * len(shape))(*shape)
@@ -132,7 +162,7 @@ class Library:
         return tensor
 
     def values(self, tensor):
-        """Nested lists from a tensor."""
+        """Type and nested lists of a tensor, as `{"dtype": name, "values": lists}`."""
         dtype = self.TF_TensorType(tensor)
         shape = [self.TF_Dim(tensor, i) for i in range(self.TF_NumDims(tensor))]
         data = self.TF_TensorData(tensor)
@@ -152,7 +182,8 @@ class Library:
             flat = list(struct.unpack(f"{count}{FORMATS[dtype]}", content))
         for size in reversed(shape[1:]):
             flat = [flat[i : i + size] for i in range(0, len(flat), max(size, 1))]
-        return flat if shape else flat[0]
+        values = flat if shape else flat[0]
+        return {"dtype": DTYPES.get(dtype, "object"), "values": values}
 
 
 class Version:
@@ -175,9 +206,10 @@ class Version:
         self._signatures = signatures(ctypes.string_at(content.data, content.length))
 
     def run(self, name, inputs):
-        """Outputs of a signature, as a dict of nested lists."""
+        """Outputs of a signature, a dict of names to what `Library.values` gives."""
         if name not in self._signatures:
-            raise RuntimeError(f"There is no {name}, only {sorted(self._signatures)}.")
+            known = [each for each in sorted(self._signatures) if each[:2] != "__"]
+            raise SignatureError(f"The version has {known}.")
         wanted, given = (
             self._signatures[name]["outputs"],
             self._signatures[name]["inputs"],
@@ -185,27 +217,33 @@ class Version:
         if set(inputs) != set(given):
             raise InputError(f"{name} takes {sorted(given)}, not {sorted(inputs)}.")
         tensors = []
-        for key, (_, dtype) in given.items():
+        for key, (_, dtype, shape) in given.items():
             try:
-                tensors.append(self._library.tensor(dtype, inputs[key]))
+                tensors.append(self._library.tensor(dtype, shape, inputs[key]))
+            except InputError as error:
+                raise InputError(f"{key} has {error}.") from None
             except (AttributeError, KeyError, TypeError, ValueError, struct.error):
-                kind = "texts or bytes" if dtype == STRING else "numbers"
+                kind = DTYPES.get(dtype, f"numbers of type {dtype}")
+                kind = "texts or bytes" if dtype == STRING else f"numbers ({kind})"
                 text = f"{name} takes {kind} as {key}, and all of one shape."
                 raise InputError(text) from None
         results = (_POINTER * len(wanted))()
-        self._library.checked(
-            "TF_SessionRun",
-            *(self._session, None),
-            *(self._places(given), (_POINTER * len(given))(*tensors), len(given)),
-            *(self._places(wanted), results, len(wanted)),
-            *(None, 0, None),
-        )
+        try:
+            self._library.checked(
+                "TF_SessionRun",
+                *(self._session, None),
+                *(self._places(given), (_POINTER * len(given))(*tensors), len(given)),
+                *(self._places(wanted), results, len(wanted)),
+                *(None, 0, None),
+            )
+        except RuntimeError as error:
+            raise InputError(str(error).partition("\n")[0]) from None
         values = map(self._library.values, results)
         return dict(zip(wanted, values, strict=True))
 
     def _places(self, tensors):
         places = (_Output * len(tensors))()
-        for place, (name, _) in zip(places, tensors.values(), strict=True):
+        for place, (name, *_) in zip(places, tensors.values(), strict=True):
             operation, _, index = name.partition(":")
             found = self._library.TF_GraphOperationByName(
                 self._graph, operation.encode()
@@ -222,7 +260,8 @@ def signatures(meta_graph):
 
     Returns:
         Dict of names to `{"inputs": tensors, "outputs": tensors}`; tensors are a dict
-        of names to `(name in the graph, TF_DataType)`.
+        of names to `(name in the graph, TF_DataType, shape)`, the shape as `shape_of`
+        gives it.
     """
     found = {}
     for number, entry in fields(meta_graph):
@@ -233,10 +272,23 @@ def signatures(meta_graph):
                 if kind in (INPUTS, OUTPUTS):
                     one = dict(fields(each))
                     info = dict(fields(one[_VALUE]))
-                    place = (info[NAME].decode(), info.get(DTYPE, 0))
+                    shape = shape_of(info.get(SHAPE, b""))
+                    place = (info[NAME].decode(), info.get(DTYPE, 0), shape)
                     (inputs if kind == INPUTS else outputs)[one[_KEY].decode()] = place
             found[parts[_KEY].decode()] = {"inputs": inputs, "outputs": outputs}
     return found
+
+
+def shape_of(message):
+    """Sizes of a serialized `TensorShapeProto`, None for any; None for any rank."""
+    sizes = []
+    for number, content in fields(message):
+        if number == UNKNOWN_RANK and content:
+            return None
+        if number == DIM:
+            size = dict(fields(content)).get(SIZE, 0)
+            sizes.append(None if size >> 63 else size)  # -1 is any
+    return tuple(sizes)
 
 
 def fields(message):
@@ -276,7 +328,8 @@ def main():
             outputs = versions[path].run(request["signature_name"], request["inputs"])
             responses.append({"outputs": outputs})
         except RuntimeError as error:
-            name = "inputs" if isinstance(error, InputError) else "version"
+            names = {InputError: "inputs", SignatureError: "signature_name"}
+            name = names.get(type(error), "version")
             responses.append({"error": str(error), "name": name})
     modules = sorted({name.partition(".")[0] for name in sys.modules})
     json.dump({"responses": responses, "modules": modules}, sys.stdout)

@@ -1,4 +1,4 @@
-"""`predict_outside`: a version run where no package can be imported."""
+"""`predict_outside`: runs an exported version where no package can be imported."""
 
 import base64
 import glob
@@ -11,13 +11,18 @@ import sys
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError, ParameterTypeError
-from tfrobustloss.serving import _c_loader
+from tfrobustloss.serving import _c_loader, _versions
 
 _OWNER = "predict_outside"
+_CONSTRAINTS = {
+    "inputs": "what the signature takes",
+    "signature_name": "the name of a signature",
+    "version": "a version that can be loaded",
+}
 
 
 def predict_outside(version, inputs, signature_name="serving_default"):
-    """Runs a version as TF Serving would, to see that it needs nothing from here.
+    """Runs an exported version as TF Serving would.
 
     A new process loads it through the C library of the `tensorflow` package, which is
     the loader of TF Serving, and can import no package: not `tensorflow`, not `keras`,
@@ -25,17 +30,18 @@ def predict_outside(version, inputs, signature_name="serving_default"):
 
     Args:
         version: Path that `export` returned.
-        inputs: Array, or list of bytes, for a signature with one input; or a dict of
-            inputs' names to these.
+        inputs: Batch of examples: an array, or a list of bytes, for a signature with
+            one input; or a dict of inputs' names to these.
         signature_name: `"serving_default"` or `"serving_image_bytes"`.
 
     Returns:
-        Dict of outputs' names to arrays; text as `bytes`.
+        Dict of outputs' names to arrays of the signature's types; text as `bytes`.
 
     Raises:
         OSError: `tensorflow` has no C library here.
-        TypeError: `version` is no path.
-        ValueError: The version cannot be loaded, or the inputs do not fit or are empty.
+        TypeError: `version` is no path, or `signature_name` no text.
+        ValueError: The version cannot be loaded, has no signature of that name, or the
+            inputs are empty or do not fit its types and shapes.
 
     Example:
         >>> import tempfile, keras
@@ -49,6 +55,9 @@ def predict_outside(version, inputs, signature_name="serving_default"):
     """
     if not isinstance(version, str | os.PathLike):
         raise ParameterTypeError(_OWNER, "version", version, "a path")
+    if not isinstance(signature_name, str):
+        raise ParameterTypeError(_OWNER, "signature_name", signature_name, "a text")
+    _check_version(os.fspath(version))
     if not isinstance(inputs, dict):
         name = "image_bytes" if signature_name == "serving_image_bytes" else "inputs"
         inputs = {name: inputs}
@@ -60,6 +69,19 @@ def predict_outside(version, inputs, signature_name="serving_default"):
             raise ParameterError(_OWNER, f"{name}.shape", shape, constraint)
     request = {"version": version, "signature_name": signature_name, "inputs": inputs}
     return run([request])[0][0]
+
+
+def _check_version(version):
+    """Raises unless a folder holds a SavedModel."""
+    if os.path.isfile(os.path.join(version, "saved_model.pb")):
+        return
+    found = _versions.numbers(version) if os.path.isdir(version) else []
+    hint = "There is no saved_model.pb in it."
+    if found:
+        newest = os.path.join(version, str(found[-1]))
+        hint = f"It is a folder of versions, of which {newest!r} is the newest."
+    constraint = "the path that `export` returned"
+    raise ParameterError(_OWNER, "version", version, constraint, hint)
 
 
 def run(requests):
@@ -94,11 +116,10 @@ def run(requests):
     answer, results = json.loads(done.stdout), []
     for request, response in zip(plain, answer["responses"], strict=True):
         if "error" in response:
-            name, value = "version", request["version"]
-            constraint = "a version that answers"
-            if response["name"] == "inputs":
-                found = {key: _kind(value) for key, value in request["inputs"].items()}
-                name, value, constraint = "inputs", found, "what the signature takes"
+            name = response["name"]
+            value, constraint = request.get(name), _CONSTRAINTS[name]
+            if name == "inputs":
+                value = {key: _kind(one) for key, one in value.items()}
             raise ParameterError(_OWNER, name, value, constraint, response["error"])
         outputs = response["outputs"].items()
         results.append({name: _from_json(value) for name, value in outputs})
@@ -131,20 +152,18 @@ def _plain(values):
 
 
 def _kind(values):
-    """What some inputs are, in a word: images would fill pages."""
+    """A short description of inputs: images would fill pages."""
+    if isinstance(values, dict):
+        return "bytes"
     return f"a list of {len(values)}" if isinstance(values, list) else values
 
 
-def _from_json(values):
+def _from_json(output):
+    """An array of an output's type; of an output of text, an array of bytes."""
+
     def decode(each):
         if isinstance(each, list):
             return [decode(one) for one in each]
         return base64.b64decode(each["b64"]) if isinstance(each, dict) else each
 
-    values = decode(values)
-    first = values
-    while isinstance(first, list) and first:
-        first = first[0]
-    if isinstance(first, bytes):
-        return np.array(values, object)
-    return np.array(values, "float32" if isinstance(first, float) else None)
+    return np.array(decode(output["values"]), output["dtype"])

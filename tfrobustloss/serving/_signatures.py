@@ -1,4 +1,4 @@
-"""The functions that a server calls: from tensors, and from encoded images."""
+"""Serving signatures: from tensors, and from encoded images."""
 
 import dataclasses
 from collections.abc import Callable
@@ -112,6 +112,46 @@ def from_images(owner, model, head, preprocessing):
     return Signature(serve, [tf.TensorSpec((None,), tf.string, "image_bytes")])
 
 
+def check_preprocessing(owner, preprocessing, shape):
+    """Raises if a function of images gives no numbers, or the same for every image.
+
+    Args:
+        owner: Name of the function that asks, for errors.
+        preprocessing: Function of a float32 batch of images in [0, 255].
+        shape: Shape of an image.
+    """
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (2, *shape)).astype("float32")
+    prepared = keras.ops.convert_to_numpy(preprocessing(tf.constant(images)))
+    first, second = prepared.astype("float32")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        hint = "It gives NaN or infinity for random images."
+    elif (first == second).all():
+        hint = f"It gives {first.flat[0]:g}, ... for every image."
+    else:
+        return
+    constraint = "a function that gives finite numbers that depend on the image"
+    raise ParameterError(owner, "preprocessing", preprocessing, constraint, hint)
+
+
+def probabilities(activation):
+    """The function from a model's outputs to a dict of `probabilities`.
+
+    Args:
+        activation: Function from outputs to probabilities.
+    """
+    import tensorflow as tf
+
+    def outputs(values):
+        wide = "float64" if values.dtype == tf.float64 else "float32"
+        given = tf.convert_to_tensor(activation(tf.cast(values, wide)))
+        return {"probabilities": given}
+
+    return outputs
+
+
 def head(activation, class_names, top_k):
     """The function from a model's outputs to `probabilities`, `classes`, `scores`.
 
@@ -122,13 +162,14 @@ def head(activation, class_names, top_k):
     """
     import tensorflow as tf
 
+    given = probabilities(activation)
+
     def outputs(values):
-        wide = "float64" if values.dtype == tf.float64 else "float32"
-        probabilities = tf.convert_to_tensor(activation(tf.cast(values, wide)))
-        scores, classes = tf.math.top_k(probabilities, top_k)
+        found = given(values)
+        scores, classes = tf.math.top_k(found["probabilities"], top_k)
         if class_names is not None:
             classes = tf.gather(tf.constant(class_names), classes)
-        return {"probabilities": probabilities, "classes": classes, "scores": scores}
+        return {**found, "classes": classes, "scores": scores}
 
     return outputs
 

@@ -1,8 +1,9 @@
-"""`export`: a trained model as a version for TF Serving."""
+"""`export`: writes a trained model as a SavedModel for TF Serving."""
 
 import keras
 import numpy as np
 
+from tfrobustloss._core import models
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,
@@ -13,7 +14,7 @@ from tfrobustloss._core.validation import (
 from tfrobustloss.serving import _activation, _signatures, _versions, _warmup
 
 _OWNER = "export"
-_TEXT_LIMIT = 5  # classes in `classes` and `scores` where nobody says how many
+_MOST = 5  # classes in `classes` and `scores` by default, and names in an error
 _TABLES = (
     keras.layers.IntegerLookup,
     keras.layers.StringLookup,
@@ -34,7 +35,7 @@ def export(
     activation=None,
     temperature=None,
 ):
-    """Writes a trained model as a SavedModel that TF Serving takes as it is.
+    """Writes a trained model as a SavedModel for TF Serving.
 
     The folder needs neither this package nor Keras to be loaded: it holds plain
     TensorFlow operations. Layers that act in training only, such as dropout, are gone.
@@ -47,13 +48,16 @@ def export(
     - `scores`, shape `(batch, top_k)`: their probabilities.
 
     A model that ends in logits gets its softmax, tempered softmax or sigmoid here, as
-    its compiled loss says.
+    its compiled loss says. A model with one sigmoid unit, whose output p is the
+    probability of the second of two classes, gives two columns, `[1 - p, p]`.
 
     Args:
-        model: A built `keras.Model` with one output, functional or sequential, on
-            Keras' TensorFlow backend; or what `data.augment.attach` made of one.
+        model: A built `keras.Model` with one output on Keras' TensorFlow backend. A
+            subclassed model must have been called on data: its `inputs` have the
+            shape of that call, float32. Of a model that `data.augment.attach` returned,
+            the model inside is exported: whatever `model.exported_model()` returns.
         path: Folder of versions, such as `models/digits`; made where it is missing.
-        class_names: List of text, one a class, or None.
+        class_names: List of text, one a class (two for one sigmoid unit), or None.
         preprocessing: For `image_bytes`: function of TensorFlow's or Keras' operations,
             or a layer, from a float32 batch of images in [0, 255], of the model's size,
             to the model's input. None for a model that scales its images itself.
@@ -75,7 +79,8 @@ def export(
 
     Raises:
         TypeError: A value is of the wrong kind.
-        ValueError: The model cannot be exported so, the version exists or `path` cannot
+        ValueError: The model cannot be exported, `preprocessing` gives no finite
+            numbers or the same for every image, the version exists, or `path` cannot
             be written. Nothing is left behind then.
 
     Example:
@@ -88,10 +93,9 @@ def export(
         ('1', ['assets', 'assets.extra'])
     """
     folder = _versions.check(_OWNER, path, version)
-    loss, model = getattr(model, "loss", None), inside(model)
-    check_model(_OWNER, model)
+    model, loss = network(_OWNER, model)
     check_flag(_OWNER, "image_bytes", image_bytes)
-    num_classes = model.outputs[0].shape[-1]
+    num_classes = _activation.num_classes(model)
     names = _check_names(class_names, num_classes)
     top_k = _check_top_k(top_k, num_classes)
     if preprocessing is not None and not image_bytes:
@@ -99,17 +103,23 @@ def export(
         raise ParameterError(_OWNER, "preprocessing", preprocessing, "None", hint)
     if preprocessing is not None and not callable(preprocessing):
         constraint = "a function, a layer or None"
-        raise ParameterTypeError(_OWNER, "preprocessing", preprocessing, constraint)
-    function, told = _activation.find(_OWNER, model, activation, temperature, loss)
+        hint = "To multiply images by a number: keras.layers.Rescaling(1 / 255)."
+        raise ParameterTypeError(
+            _OWNER, "preprocessing", preprocessing, constraint, hint
+        )
+    function, text = _activation.find(_OWNER, model, activation, temperature, loss)
     head = _signatures.head(function, names, top_k)
     signatures = {_signatures.TENSORS: _signatures.from_tensors(model, head)}
     if image_bytes:
         images = _signatures.from_images(_OWNER, model, head, preprocessing)
         signatures[_signatures.IMAGES] = images
     requests = _requests(model, signatures, warmup)
-    archive, functions = _trace(model, signatures)
-    if told == "linear" and activation is None:
-        _check_probabilities(signatures, functions)
+    archive, functions = trace(_OWNER, model, signatures)
+    if text == "linear":
+        check_probabilities(_OWNER, model, activation, signatures, functions)
+    if preprocessing is not None:
+        shape = model.inputs[0].shape[1:]
+        _signatures.check_preprocessing(_OWNER, preprocessing, shape)
     _answer(functions, requests)
 
     def write(target):
@@ -119,23 +129,32 @@ def export(
     return _versions.publish(_OWNER, folder, version, write)
 
 
-def inside(model):
-    """The network in a model that only adds to its training, such as augmentation."""
-    network = getattr(model, "model", None)
-    return network if isinstance(network, keras.Model) else model
+def network(owner, model):
+    """The functional model to export, and the loss it was compiled with.
 
-
-def check_model(owner, model):
-    """Raises unless a model can be exported.
+    A model that only adds to the training of another one, such as augmentation, has a
+    method `exported_model()` that returns that other one. It may be wrapped again.
 
     Args:
         owner: Name of the function that asks, for errors.
         model: Any value.
 
+    Returns:
+        `(model, loss)`; the loss is that of the outermost compiled model, or None.
+
     Raises:
         TypeError: It is no `keras.Model`.
         ValueError: It is not built, has several outputs or another backend.
     """
+    loss = getattr(model, "loss", None)
+    while callable(getattr(type(model), "exported_model", None)):
+        model = model.exported_model()
+        loss = getattr(model, "loss", None) if loss is None else loss
+    return _check_model(owner, model), loss
+
+
+def _check_model(owner, model):
+    """The model as a functional one, if it can be exported."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise ValueError(
@@ -148,14 +167,27 @@ def check_model(owner, model):
         hint = "Give it a keras.Input, call it on data or fit it."
         raise ParameterError(owner, "model", model.name, "built", hint)
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        hint = "Wrap it: x = keras.Input(shape); keras.Model(x, model(x))."
-        constraint = "functional or sequential"
-        raise ParameterError(owner, "model", model.name, constraint, hint)
+        model = _functional(owner, model)
     shapes = [tuple(output.shape) for output in model.outputs]
     if len(shapes) != 1 or len(shapes[0]) < 2 or shapes[0][-1] is None:
         hint = f"Its outputs have shapes {shapes}."
         constraint = "a model with one output of shape (batch, ..., classes)"
         raise ParameterError(owner, "model", model.name, constraint, hint)
+    return model
+
+
+def _functional(owner, model):
+    """A functional model around a subclassed one, for inputs like its first ones."""
+    reason = "It was not called on data of one argument."
+    inputs = models.symbolic_inputs(model)
+    if inputs is not None:
+        try:
+            return keras.Model(inputs, model(inputs, training=False), name=model.name)
+        except Exception as error:  # user's code
+            reason = " ".join(str(error).split())[:200]
+    hint = f"Wrap it: x = keras.Input(shape); keras.Model(x, model(x)). {reason}"
+    constraint = "functional or sequential, or a subclassed model that was called"
+    raise ParameterError(owner, "model", model.name, constraint, hint)
 
 
 def _check_names(class_names, num_classes):
@@ -167,9 +199,9 @@ def _check_names(class_names, num_classes):
         raise ParameterTypeError(_OWNER, "class_names", class_names, constraint)
     names = [str(name) for name in class_names]  # numpy's are a class of their own
     if len(names) != num_classes:
-        constraint = f"{num_classes} names, one for each output of the model"
+        constraint = f"{num_classes} names, one for each class of the model"
         hint = f"These are {len(names)}."
-        shown = names if len(names) <= _TEXT_LIMIT else [*names[:_TEXT_LIMIT], "..."]
+        shown = names if len(names) <= _MOST else [*names[:_MOST], "..."]
         raise ParameterError(_OWNER, "class_names", shown, constraint, hint)
     return names
 
@@ -177,7 +209,7 @@ def _check_names(class_names, num_classes):
 def _check_top_k(top_k, num_classes):
     limits = {"top_k": Range(1, num_classes, integer=True, optional=True)}
     check(_OWNER, limits, top_k=top_k)
-    return min(_TEXT_LIMIT, num_classes) if top_k is None else int(top_k)
+    return min(_MOST, num_classes) if top_k is None else int(top_k)
 
 
 def _requests(model, signatures, warmup):
@@ -191,8 +223,17 @@ def _requests(model, signatures, warmup):
     return _warmup.requests(_OWNER, warmup, specs, blank)
 
 
-def _trace(model, signatures):
-    """Keras' archive with the signatures, and their compiled functions by name."""
+def trace(owner, model, signatures):
+    """Traces the signatures of a model.
+
+    Args:
+        owner: Name of the function that asks, for errors.
+        model: A functional or sequential model.
+        signatures: Dict of names to `Signature`s.
+
+    Returns:
+        `(keras.export.ExportArchive, dict of names to concrete functions)`.
+    """
     archive, functions = keras.export.ExportArchive(), {}
     for layer in _layers(model):
         if isinstance(layer, _TABLES):  # variables are found by themselves, tables not
@@ -200,7 +241,7 @@ def _trace(model, signatures):
     for name, each in signatures.items():
         traced = archive.add_endpoint(name, each.function, each.specs)
         functions[name] = concrete = traced.get_concrete_function()
-        _signatures.check_operations(_OWNER, concrete.graph)
+        _signatures.check_operations(owner, concrete.graph)
     return archive, functions
 
 
@@ -211,18 +252,33 @@ def _layers(model):
             yield from _layers(layer)
 
 
-def _check_probabilities(signatures, functions):
-    """Raises if random inputs give outputs that are no probabilities."""
+def check_probabilities(owner, model, activation, signatures, functions):
+    """Raises if random inputs give outputs outside [0, 1].
+
+    Args:
+        owner: Name of the function that asks, for errors.
+        model: The model.
+        activation: The user's choice, or None. With "linear", several outputs may be
+            any numbers; a single one becomes two probabilities and must be one.
+        signatures: Dict of names to `Signature`s.
+        functions: Dict of names to their compiled functions.
+    """
+    if activation is not None and model.outputs[0].shape[-1] != 1:
+        return
     random, inputs = np.random.default_rng(0), {}
     for spec in signatures[_signatures.TENSORS].specs:
         size = [4 if each is None else each for each in spec.shape]
         if not spec.dtype.is_floating:  # ids or text: nobody knows which are allowed
             return
-        inputs[spec.name] = _tensor(random.random(size).astype(spec.dtype.name))
-    outputs = functions[_signatures.TENSORS](**inputs)
-    error = _activation.refusal(_OWNER, outputs["probabilities"].numpy())
-    if error is not None:
-        raise error
+        inputs[spec.name] = random.random(size).astype(spec.dtype.name)
+    for scale in (1, 100):  # logits may be small where inputs are
+        scaled = {name: _tensor(value * scale) for name, value in inputs.items()}
+        outputs = functions[_signatures.TENSORS](**scaled)["probabilities"].numpy()
+        if scale > 1:
+            outputs = np.nan_to_num(outputs)  # of inputs that the model may not expect
+        error = _activation.refusal(owner, outputs)
+        if error is not None:
+            raise error
 
 
 def _answer(functions, requests):

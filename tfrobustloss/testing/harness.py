@@ -1,5 +1,7 @@
-"""What the checks share: declared traits, example data, variants and error texts."""
+"""What the checks share: declared traits, example data, programs and error texts."""
 
+import contextlib
+import contextvars
 import dataclasses
 import functools
 import inspect
@@ -86,6 +88,30 @@ def promise(function):
             raise LossCheckError(_message(loss, name, text, found)) from error
 
     return check
+
+
+_MADE = contextvars.ContextVar("made", default=None)
+
+
+@contextlib.contextmanager
+def sharing():
+    """Inside, `shared` makes each thing once: the checks of one loss share programs."""
+    token = _MADE.set({})
+    try:
+        yield
+    finally:
+        _MADE.reset(token)
+
+
+def shared(make, loss, traits):
+    """`make(loss, traits)`, or what it returned before inside the same `sharing()`."""
+    made = _MADE.get()
+    if made is None:
+        return make(loss, traits)
+    key = make, id(loss), id(traits)
+    if key not in made:  # with its arguments, so that their ids are not used again
+        made[key] = make(loss, traits), loss, traits
+    return made[key][0]
 
 
 def _message(loss, name, text, found):

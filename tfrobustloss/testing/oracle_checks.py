@@ -248,6 +248,7 @@ def _project(make, direction="min", folder=None, **options):
             folder = stack.enter_context(tempfile.TemporaryDirectory())
         oracle = make(**{**arguments, **options})
         oracle.verbose = 0
+        # keras-tuner 1.4.8, not documented: otherwise only a tuner sets the folder
         oracle._set_project_dir(folder, "check")
         if hasattr(oracle, "close"):
             stack.callback(oracle.close)

@@ -1,5 +1,6 @@
 """Checks of the values: shapes, reductions, weights, label formats, dtypes."""
 
+import dataclasses
 import random
 
 import keras
@@ -24,6 +25,7 @@ from tfrobustloss.testing.harness import (
     to_numpy,
     with_options,
 )
+from tfrobustloss.testing.variants import Variants, extremes
 
 
 @promise
@@ -44,21 +46,18 @@ def check_per_sample(loss, traits):
 @promise
 def check_reductions(loss, traits):
     """Every reduction is the sum, mean or list of the values per example."""
-    for shape in ((6,), (3, 2)):
-        ids, logits = examples(traits, shape)
-        y_true, y_pred = labels(traits, ids), predictions(loss, logits)
-        values = per_example(loss, y_true, y_pred)
-        for reduction, expected in (
-            ("none", values),
-            ("sum", values.sum()),
-            ("mean", values.mean()),
-            ("sum_over_batch_size", values.mean()),
-            ("mean_with_sample_weight", values.mean()),
-        ):
-            received = reduced(loss, reduction)(y_true, y_pred)
-            expect_close(
-                f"reduction={reduction!r}, {shape} examples", received, expected
-            )
+    ids, logits = examples(traits, (3, 2))  # two axes to take the mean over
+    y_true, y_pred = labels(traits, ids), predictions(loss, logits)
+    values = per_example(loss, y_true, y_pred)
+    for reduction, expected in (
+        ("none", values),
+        ("sum", values.sum()),
+        ("mean", values.mean()),
+        ("sum_over_batch_size", values.mean()),
+        ("mean_with_sample_weight", values.mean()),
+    ):
+        received = reduced(loss, reduction)(y_true, y_pred)
+        expect_close(f"reduction={reduction!r}", received, expected)
 
 
 @promise
@@ -121,13 +120,13 @@ def check_ignore_class(loss, traits):
             ignored, marked = _EVERY_THIRD, np.where(_EVERY_THIRD, class_id, ids)
         else:
             ignored, marked = ids == class_id, ids
+        ignoring = with_options(loss, ignore_class=class_id)
         for label_format in traits.label_formats:
             if label_format == "rows":  # one-hot encoding makes zeros of other ids
                 hot = np.arange(classes) == marked[:, None]
                 y_true = hot.astype("float32")
             else:
                 y_true = labels(traits, marked.astype("int32"), label_format)
-            ignoring = with_options(loss, ignore_class=class_id)
             where = f"ignore_class={class_id}, labels as {label_format}"
             _check_ignored(where, ignoring, y_true, y_pred, values, ignored)
     return None
@@ -138,13 +137,11 @@ _EVERY_THIRD = np.array([True, False, False, True, False, False])
 
 def _check_ignored(where, loss, y_true, y_pred, values, ignored):
     expected = np.where(ignored, 0, values)
-    lone = reduced(loss, None)
     received, (gradient,) = backend.value_and_gradient(
-        lambda y_pred: lone(y_true, y_pred), y_pred
+        lambda y_pred: reduced(loss, None)(y_true, y_pred), y_pred
     )
     expect_close(f"{where}, values", received, expected)
     expect_close(f"{where}, gradient", gradient[ignored], 0 * gradient[ignored])
-    expect_close(f"{where}, sum", reduced(loss, "sum")(y_true, y_pred), expected.sum())
     mean = reduced(loss, "sum_over_batch_size")(y_true, y_pred)
     expect_close(f"{where}, mean", mean, values[~ignored].mean())
 
@@ -155,15 +152,13 @@ def check_sparse(loss, traits):
     first, *others = traits.label_formats
     if not others:
         return f"takes labels as {first} only"
-    for shape in ((6,), (2, 3, 4)):
-        ids, logits = examples(traits, shape)
-        for kind in both_kinds(loss):
-            y_pred = predictions(kind, logits)
-            expected = per_example(kind, labels(traits, ids, first), y_pred)
-            for other in others:
-                received = per_example(kind, labels(traits, ids, other), y_pred)
-                what = f"labels as {other} against {first}, {shape} examples"
-                expect_close(what, received, expected)
+    ids, logits = examples(traits, (2, 3))
+    for kind in both_kinds(loss):
+        y_pred = predictions(kind, logits)
+        expected = per_example(kind, labels(traits, ids, first), y_pred)
+        for other in others:
+            received = per_example(kind, labels(traits, ids, other), y_pred)
+            expect_close(f"labels as {other} against {first}", received, expected)
     for dtype in ("int64", "uint8", "float32"):
         if "ids" in traits.label_formats:
             received = per_example(kind, ids.astype(dtype), y_pred)
@@ -220,7 +215,7 @@ def check_batch_order(loss, traits):
 
 @promise
 def check_dtypes(loss, traits):
-    """The result has the dtype of the loss, is finite and near that of float32."""
+    """The result has the loss' dtype, is near that of float32, finite at the edges."""
     if not takes(loss, "dtype"):
         return "has no dtype"
     ids, logits = examples(traits)
@@ -241,7 +236,26 @@ def check_dtypes(loss, traits):
             expect_close(f"dtype {dtype}", received, expected, slack, slack)
     if "ids" in traits.label_formats and traits.num_classes is None:
         _check_many_ids(loss, traits)
+    _check_half_edges(loss, traits)
     return None
+
+
+def _check_half_edges(loss, traits):
+    """Value and gradient in both half types are finite at the edges."""
+    # one label format: labels are never in the dtype of the predictions
+    one_format = dataclasses.replace(traits, label_formats=traits.label_formats[:1])
+    for dtype in ("float16", "bfloat16"):
+        variants = Variants(with_options(loss, dtype=dtype), one_format)
+        arguments = variants.arguments(*extremes(traits), dtype)
+        run = variants.values_and_gradients
+        results = {"eager": run(*arguments)}
+        if dtype == "float16":  # the smaller range; gradients are clipped to it
+            results["compiled"] = backend.compiled(run)(*arguments)
+        for how, (values, gradients) in results.items():
+            for i, name in enumerate(variants.names()):
+                where = f"at the edges, {how}, dtype {dtype}, {name}"
+                expect_finite(f"value {where}", values[i])
+                expect_finite(f"gradient {where}", gradients[i])
 
 
 def _check_many_ids(loss, traits):

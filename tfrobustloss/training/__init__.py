@@ -1,4 +1,4 @@
-"""What training needs beyond a loss of `(y_true, y_pred)`."""
+"""Parts of training beyond a loss of `(y_true, y_pred)`: penalties and callbacks."""
 
 from tfrobustloss.training.gradient_penalty import gradient_penalty
 from tfrobustloss.training.schedules import ShiftToBoundary

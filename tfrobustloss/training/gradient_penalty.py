@@ -1,19 +1,31 @@
-"""The gradient penalty that keeps a critic's slope near 1 (Gulrajani et al., 2017)."""
+"""Gradient penalty for Wasserstein critics (Gulrajani et al., NeurIPS 2017)."""
 
 import keras
 from keras import ops
 
 from tfrobustloss._core.backend import slope
 from tfrobustloss._core.shapes import agree, check_rank
-from tfrobustloss._core.validation import ParameterError, Range, check, check_flag
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+    check_flag,
+)
 
 _LIMITS = {"weight": Range(low=0)}
 _SMALLEST = 1e-5  # the root's own slope stays finite at 0, as in their code
 _LARGEST = 1e15  # its square and sums of that stay finite in float32
+_ONE_INPUT = (
+    "Of a critic of several inputs, the slope in one of them counts. Hold the others "
+    "fixed: `labels = keras.ops.convert_to_tensor(labels)`, then "
+    "`gradient_penalty(lambda x: critic([x, labels]), images, generated)`, or "
+    "`critic({'image': x, 'label': labels})` for inputs by name."
+)
 
 
 def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None):
-    """How far a critic's slope is from 1 between real and generated examples.
+    """Penalty on the gradient norm of a critic between real and generated examples.
 
         penalty = weight * mean((norm - 1)²),    or max(0, norm - 1)² one-sided
         norm = length of the gradient of critic(x) in x
@@ -31,7 +43,9 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
 
     Args:
         critic: Function or model of one input, from examples to one or more numbers
-            each. In a JAX step, a function that calls `model.stateless_call`.
+            each, in one tensor. Of several inputs, hold the others fixed, as tensors:
+            `lambda x: critic([x, labels])`. In a JAX step, a function that calls
+            `model.stateless_call`.
         real: Real examples, shape `(batch, ...)`.
         fake: Generated examples, same shape.
         weight: Float >= 0, λ in the paper.
@@ -44,9 +58,11 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
         Scalar tensor, at least 0; 0 for an empty batch.
 
     Raises:
-        TypeError: `one_sided` is no bool.
-        ValueError: `weight` is negative, or the shapes of `real` and `fake` differ, as
-            far as they are known when the program is made.
+        TypeError: `one_sided` is no bool, `real` or `fake` holds several arrays, or
+            `critic` returns something else than one tensor.
+        ValueError: `weight` is negative, `critic` is a model of several inputs, or the
+            shapes of `real` and `fake` differ, as far as they are known when the
+            program is made.
 
     Example:
         >>> import numpy as np
@@ -61,15 +77,52 @@ def gradient_penalty(critic, real, fake, weight=10.0, one_sided=False, seed=None
     """
     check("gradient_penalty", _LIMITS, weight=weight)
     check_flag("gradient_penalty", "one_sided", one_sided)
+    _check_one_input(critic, real=real, fake=fake)
     real, fake = _examples(real, fake)
     count = ops.shape(real)[0]
     shape = (count, *[1] * (len(real.shape) - 1))
     between = real + keras.random.uniform(shape, seed=seed) * (fake - real)
-    excess = _lengths(ops.cast(slope(critic, between), "float32")) - 1
+    excess = _lengths(ops.cast(slope(_of_one_tensor(critic), between), "float32")) - 1
     if one_sided:
         excess = ops.relu(excess)
     count = ops.maximum(ops.cast(count, "float32"), 1)
     return weight * ops.sum(excess * excess) / count
+
+
+def _check_one_input(critic, **examples):
+    """Raises for examples or a critic of several inputs."""
+    owner = "gradient_penalty"
+    for name, value in examples.items():
+        parts = list(value.values()) if isinstance(value, dict) else value
+        if isinstance(value, dict) or (
+            isinstance(value, list | tuple)
+            and any(hasattr(part, "shape") for part in parts)
+        ):
+            shapes = [tuple(getattr(part, "shape", ())) for part in parts]
+            shown = f"a {type(value).__name__} of shapes {shapes}"
+            raise ParameterTypeError(owner, name, shown, "one array", _ONE_INPUT)
+    inputs = getattr(critic, "inputs", None) or []
+    if isinstance(critic, keras.Model) and len(inputs) > 1:
+        shown = f"{critic.name} of {len(inputs)} inputs"
+        constraint = "a function or model of one input"
+        raise ParameterError(owner, "critic", shown, constraint, _ONE_INPUT)
+
+
+def _of_one_tensor(critic):
+    """The critic, which raises if it does not return one tensor."""
+
+    def call(x):
+        output = critic(x)
+        if not hasattr(output, "shape"):
+            hint = "Pick one of several outputs: `lambda x: critic(x)[0]`."
+            constraint = "a function that returns one tensor"
+            shown = f"one that returns {type(output).__name__}"
+            raise ParameterTypeError(
+                "gradient_penalty", "critic", shown, constraint, hint
+            )
+        return output
+
+    return call
 
 
 def _examples(real, fake):

@@ -1,7 +1,8 @@
-"""Callbacks that move a loss' hyper-parameter from epoch to epoch."""
+"""Callbacks that schedule a loss's hyperparameter over epochs."""
 
 import keras
 
+from tfrobustloss._core.tensors import deep_copy
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,
@@ -39,7 +40,8 @@ class ShiftToBoundary(keras.callbacks.Callback):
 
     Args:
         weight: `keras.Variable` that is the loss' `alpha`. (On JAX, make it an
-            attribute of the model too, and `del` that before saving.)
+            attribute of the model too, and `del` that before saving.) Copies of the
+            callback share it: a tuner makes one for each trial.
         start: Weight of the boundary loss in the first epoch, in [0, 1].
         step: What an epoch adds, in [-1, 1]; below 0 if `end` is below `start`.
         end: Where it stops, in [0, 1].
@@ -74,8 +76,14 @@ class ShiftToBoundary(keras.callbacks.Callback):
         self.weight = weight
         self.start, self.step, self.end = start, step, end
 
+    def __deepcopy__(self, memo):
+        """A copy for another training, which moves the same variable."""
+        if self.model is not None:
+            memo[id(self.model)] = self.model
+        return deep_copy(self, memo)
+
     def on_train_begin(self, logs=None):
-        """Looks for the variable in the losses of the model.
+        """Checks that a loss of the model has the variable.
 
         Raises:
             ValueError: No loss has it.

@@ -255,6 +255,31 @@ def test_noise_on_the_bytes_never_gets_out_of_hand():
             pass
 
 
+def test_what_is_built_is_bounded_by_the_file(tmp_path):
+    # 60 dicts that each hold the one before twice: 2 ** 60 if each were copied
+    shared = {"a": 1}
+    for _ in range(60):
+        shared = {"a": shared, "b": shared}
+    found = plain_pickle.read(pickle.dumps(shared))
+    assert found["a"]["b"] is found["b"]["a"]
+    # an index of the memo that pickle's own would allocate 64 GB for
+    assert plain_pickle.read(b"Nr\xff\xff\xff\xff.") is None
+    # a text that is encoded 200 times, a storage that is read 200 times
+    encode = b"c_codecs\nencode\n" + text("a" * 1000) + text("latin1") + b"\x86"
+    again = b"q\x00" + b"c_codecs\nencode\nh\x00R" * 200
+    with pytest.raises(plain_pickle.Refused, match="more bytes than it has"):
+        plain_pickle.read(b"(" + encode + again + b"t.")
+    identity = b"(" + text("storage") + b"ctorch\nLongStorage\n" + text("0")
+    identity += text("cpu") + b"K\x05tq\x00"
+    reads = []
+    content = b"(" + identity + b"h\x00Q" * 200 + b"t."
+    plain_pickle.read(content, lambda key: reads.append(key) or CLEAN.tobytes())
+    assert reads == ["0"]
+    for length in (b"\x8e", b"\x96", b"\x8d", b"\x95"):  # of bytes, text, a frame
+        with pytest.raises(plain_pickle.Refused):
+            plain_pickle.read(length + struct.pack("<Q", 1 << 40) + b"a.")
+
+
 def test_archives_that_are_refused(tmp_path):
     small = archive(tmp_path / "a.pt", PUBLISHED, method=zipfile.ZIP_DEFLATED)
     with pytest.raises(ValueError, match="compressed or too large"):

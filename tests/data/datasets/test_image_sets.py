@@ -148,7 +148,9 @@ def test_absent_sets_are_named_as_tfds_names_them(tmp_path):
 # --- by hand: Clothing1M
 
 
-@pytest.fixture(params=["", "annotations"], ids=["lists beside", "lists in a folder"])
+@pytest.fixture(
+    params=["", "annotations"], ids=["lists next to images", "lists in a folder"]
+)
 def clothing(tmp_path, request):
     """Four images and the lists, in both layouts that are about."""
     import tensorflow as tf

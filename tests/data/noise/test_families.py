@@ -116,7 +116,7 @@ def test_large_pixels_do_not_overflow():
         (dict(num_classes=3), "labels"),
         (
             dict(labels=CLEAN.astype("int8"), num_classes=300),
-            "`labels.dtype`.*can hold class 299.*'int8'.*astype",
+            "`labels.dtype`.*can hold class 299.*'int8'.*Cast the labels to int64",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfrobustloss.data import noise
+from tfrobustloss.data.noise import matrices
 
 # 99.99 % quantile of chi-square with 99 degrees of freedom (scipy 1.x, run once)
 CHI_SQUARE_99 = 160.1
@@ -216,9 +217,7 @@ def test_thresholds_take_float32_matrices():
 
 def test_a_draw_on_a_threshold_belongs_to_the_next_class(monkeypatch):
     draws = np.array([0.0, 0.25, 0.5, 1 - 2.0**-53])
-    monkeypatch.setattr(
-        "tfrobustloss.data.noise.matrices.uniform_draws", lambda indices, seed: draws
-    )
+    monkeypatch.setattr(matrices, "uniform_draws", lambda indices, seed: draws)
     matrix = [[0, 0.5, 0, 0.5, 0]] * 5  # classes 0, 2 and 4 must never be drawn
     assert noise.corrupt([0, 1, 2, 3], matrix, seed=0).tolist() == [1, 1, 3, 3]
 

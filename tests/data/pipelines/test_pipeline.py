@@ -1,4 +1,4 @@
-"""Pipelines: the labels are those of `noise.corrupt`, whatever happens on the way."""
+"""Pipelines: labels equal those of `noise.corrupt` under every setting."""
 
 import subprocess
 import sys
@@ -339,3 +339,64 @@ def test_whole_floats_are_whole_numbers(kind):
     assert everything(make(source(kind), labels="sparse", **options)) == EXPECTED
     rows = make(source(kind), labels="one_hot", **options)
     assert rows.element_spec[1].shape[1:] == (10,)
+
+
+# --- several inputs
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_inputs_in_a_dict_or_tuple(kind):
+    extra = np.arange(len(CLEAN)) * 2.0
+    nests = {"image": IMAGES, "extra": extra}, (IMAGES, {"extra": (extra,)})
+    for inputs in nests:
+        dataset = (inputs, CLEAN)
+        if kind == "stream":
+            dataset = tf.data.Dataset.from_tensor_slices(dataset)
+        batches = make(dataset, keep_clean=True)
+        for found, noisy, clean in batches.as_numpy_iterator():
+            tf.nest.assert_same_structure(found, inputs)
+            image, other = sorted(tf.nest.flatten(found), key=np.ndim, reverse=True)
+            index = index_of(image)
+            np.testing.assert_array_equal(other, 2.0 * index)
+            np.testing.assert_array_equal(noisy, NOISY[index])
+            np.testing.assert_array_equal(clean, CLEAN[index])
+
+
+def test_arrays_in_a_dict_with_image_and_label():
+    assert everything(make({"image": IMAGES, "label": CLEAN})) == EXPECTED
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_augmentation_of_inputs_in_a_dict(kind):
+    dataset = ({"image": IMAGES, "extra": CLEAN}, CLEAN)
+    if kind == "stream":
+        dataset = tf.data.Dataset.from_tensor_slices(dataset)
+    recipe = data.augment.Recipe([data.augment.Affine(shift=0.1)])
+    with pytest.raises(
+        TypeError, match="`augment`.*in a dict.*augment='Recipe'.*lambda"
+    ):
+        make(dataset, augment=recipe)
+
+    def brighter(inputs, labels, seed):
+        return {**inputs, "image": inputs["image"] + 1}, labels
+
+    batches = make(dataset, augment=brighter, shuffle=False)
+    found, labels = next(batches.as_numpy_iterator())
+    np.testing.assert_array_equal(found["image"], IMAGES[:64] + 1)
+    np.testing.assert_array_equal(labels, NOISY[:64])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "match"),
+    [
+        (
+            {"a": IMAGES, "b": CLEAN[1:]},
+            r"`dataset`.*one length.*\(\(299,\), \(300,\)\)",
+        ),
+        ({"a": [[1, 2], [3]]}, r"`len\(images\['a'\]\[i\]\)`.*=\[2, 1\]"),
+        ({}, "`images` must be at least one array.*images={}"),
+    ],
+)
+def test_arrays_of_a_dict_must_fit(inputs, match):
+    with pytest.raises(ValueError, match=match):
+        make((inputs, CLEAN))

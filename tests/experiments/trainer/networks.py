@@ -38,43 +38,32 @@ def unbounded_convolution():
     return network(layers.Conv2D(4, 3, activation="relu"))
 
 
-def penalised():
-    hidden = layers.Dense(12, "tanh", kernel_regularizer=keras.regularizers.L2(0.01))
-    return network(layers.Flatten(), hidden)
-
-
 def convolutional():
     return network(layers.Conv2D(4, 3, activation="tanh"), layers.MaxPooling2D())
 
 
-def batch_norm():
+def random():
+    """One program; its batches may not be padded, and it draws random numbers."""
     hidden = layers.Dense(12, "tanh"), layers.BatchNormalization(momentum=0.9)
-    return network(layers.Flatten(), *hidden)
+    return network(layers.Flatten(), *hidden, layers.Dropout(0.5))
 
 
-def dropout():
-    hidden = layers.Dense(12, "tanh"), layers.Dropout(0.5), layers.GaussianNoise(0.1)
-    return network(layers.Flatten(), *hidden)
-
-
-def convolutional_with_state():
+def unknown():
+    """Stepwise, with state, random numbers and a layer that the trainer never saw."""
     hidden = layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.3)
-    return network(*hidden)
+    return network(*hidden, layers.MaxPooling2D(), layers.Flatten(), Scale())
 
 
 def branched():
-    """A functional model with two paths and a layer used twice."""
+    """A penalty, two paths and a layer used twice; its batches may be padded."""
     inputs = keras.Input(SHAPE)
     flat = layers.Flatten()(inputs)
-    shared = layers.Dense(12, "tanh")
+    penalty = keras.regularizers.L2(0.01)
+    shared = layers.Dense(12, "tanh", kernel_regularizer=penalty)
     left = shared(flat)
     right = shared(layers.Activation("tanh")(flat))
     outputs = layers.Dense(CLASSES)(layers.Concatenate()([left, right]))
     return keras.Model(inputs, outputs)
-
-
-def unknown():
-    return network(layers.Flatten(), layers.Dense(12, "tanh"), Scale())
 
 
 def examples(size, seed=0):

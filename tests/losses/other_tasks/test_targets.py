@@ -7,7 +7,7 @@ from keras import ops
 
 from tests.losses.values import numpy
 from tfrobustloss import losses
-from tfrobustloss._core.backend import compiled
+from tfrobustloss._core.backend import compiled, value_and_gradient
 
 BOX = [0.0, 0.0, 1.0, 1.0]
 WRONG_TARGETS = {
@@ -88,6 +88,43 @@ def test_a_target_of_unknown_rank(loss):
     message = r"\w+: `y_true` must be of a known number of axes.*`tf.ensure_shape"
     with pytest.raises(ValueError, match=message):
         program(tf.zeros((2, 4, 6)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, -100.0])
+@pytest.mark.parametrize(
+    ("loss", "shape", "weight_shape"),
+    [
+        (losses.HingeGAN(), (2, 1), (2,)),
+        (losses.NonSaturatingGAN("generator", reduction=None), (2,), (2, 1)),
+        (losses.SigmoidFocal(), (2, 3, 4), (2, 3)),
+        (losses.IoUBalancedClassification(), (2, 3, 6), (2, 1)),
+        (losses.IoUBalancedLocalization(), (2, 3, 6), (2, 3)),
+        (losses.GeneralizedDice(), (2, 3, 3, 2), (2,)),
+        (losses.Boundary(), (2, 3, 3, 2), (2,)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_excluded_targets_are_not_refused(loss, shape, weight_shape, bad):
+    # the targets that a compiled program would take them for: 0
+    y_true = np.random.default_rng(0).integers(0, 2, shape).astype("float32")
+    y_pred = np.random.default_rng(1).uniform(0, 1, shape).astype("float32")
+    weight = np.ones(weight_shape, "float32")
+    weight[1] = 0
+    zeros, y_true[1] = y_true.copy(), bad
+    zeros[1] = 0
+    if bad == -100 and loss.name in ("boundary", "iou_balanced_localization"):
+        zeros[1] = bad  # a number like others
+    value, (slope,) = value_and_gradient(lambda p: loss(y_true, p, weight), y_pred)
+    expected = value_and_gradient(lambda p: loss(zeros, p, weight), y_pred)
+    if loss.name == "iou_balanced_classification" and bad == -100:
+        assert np.isfinite(slope).all()  # its boxes are numbers, its classes shares
+    else:
+        np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+        np.testing.assert_allclose(slope, expected[1][0], rtol=1e-6)
+    assert not slope[1].any()
+    y_true[0] = np.nan
+    with pytest.raises(ValueError, match="`y_true` must be .*nan"):
+        loss(y_true, y_pred, weight)
 
 
 @each_wrong

@@ -67,7 +67,8 @@ def test_config_and_copies(row):
     for changed in options:
         loss = row.build(**changed)
         stored = json.dumps(keras.losses.serialize(loss))
-        for other in (keras.losses.deserialize(json.loads(stored)), copy.copy(loss)):
+        others = keras.losses.deserialize(json.loads(stored)), copy.copy(loss)
+        for other in (*others, copy.deepcopy(loss)):
             assert type(other) is row.loss_class
             assert other.get_config() == loss.get_config()
             assert (other.name, other.dtype) == (loss.name, loss.dtype)

@@ -1,26 +1,20 @@
 """Tiny real searches on the digits; numbers alone where nothing needs training."""
 
 import json
-import math
-import os
-import types
 
 import keras
 import numpy as np
 import pytest
 
-from tfrobustloss import architectures, losses, presets
-from tfrobustloss.experiments import learning_rates
+from tests.search.networks import linear
+from tfrobustloss import architectures, presets
 from tfrobustloss.experiments import task as _tasks
-from tfrobustloss.experiments.trainer.trainer import Trainer
-from tfrobustloss.losses import canonical_taylor, families
+from tfrobustloss.losses import canonical_taylor
 from tfrobustloss.losses.taylor_polynomial import find_bounds
-from tfrobustloss.search.taylor import history as _history
-from tfrobustloss.search.taylor.fitness import Fitness
+from tfrobustloss.search import Task, TaylorLossSearch
 from tfrobustloss.search.taylor.parametrization import Form
-from tfrobustloss.search.taylor.search import Task, TaylorLossSearch, make_tasks
 
-SMALL = Task("digits", train_size=200, validation_size=100)
+SMALL = Task("digits", linear, train_size=200, validation_size=100)
 QUICK = dict(generations=3, population_size=4, epochs=2, seeds_per_candidate=2)
 
 
@@ -28,8 +22,11 @@ class _Stop(Exception):
     """What ends a search in the middle, as a kill would."""
 
 
-def _search(journal=None, task=SMALL, **options):
-    return TaylorLossSearch(task, journal=journal, **{**QUICK, **options})
+def _search(journal=None, task=SMALL, like=None, **options):
+    """A search; with the compiled programs of `like`, another one of the same task."""
+    search = TaylorLossSearch(task, journal=journal, **{**QUICK, **options})
+    search._fitness = like and like._fitness
+    return search
 
 
 def _run_until(search, count):
@@ -57,16 +54,16 @@ def whole(tmp_path_factory):
 
 
 def test_history(whole):
-    history = whole.history()
-    assert [one["generation"] for one in history] == [1, 2, 3]
-    assert json.loads(json.dumps(history)) == history
-    for one in history:
+    generations = whole.history()
+    assert [one["generation"] for one in generations] == [1, 2, 3]
+    assert json.loads(json.dumps(generations)) == generations
+    for one in generations:
         assert len(one["vectors"]) == len(one["values"]) == 4
         assert one["best"] == max(one["values"])
         assert one["median"] == pytest.approx(np.median(one["values"]))
         assert one["mean"] == pytest.approx(np.mean(one["values"]))
-    assert [one["best_so_far"] for one in history] == list(
-        np.maximum.accumulate([one["best"] for one in history])
+    assert [one["best_so_far"] for one in generations] == list(
+        np.maximum.accumulate([one["best"] for one in generations])
     )
 
 
@@ -81,15 +78,15 @@ def test_resumed_equals_uninterrupted(whole, tmp_path):
     journal = tmp_path / "a.jsonl"
     # within a generation, at its end, before the last candidate
     for count in (2, 8, 11):
-        _run_until(_search(journal), count)
-    search = _search(journal)
+        _run_until(_search(journal, like=whole), count)
+    search = _search(journal, like=whole)
     search.run()
     assert search.history() == whole.history()
     assert search.best()["theta"] == whole.best()["theta"]
 
 
 def test_goes_on_in_the_same_object_and_further(whole, tmp_path):
-    search = _search(generations=1)
+    search = _search(generations=1, like=whole)
     search.run()
     search.generations = 3
     search.run()
@@ -104,7 +101,7 @@ def test_threads_change_nothing(whole):
 
 
 def test_another_seed_is_another_search(whole):
-    search = _search(generations=1, seed=1)
+    search = _search(generations=1, seed=1, like=whole)
     search.run()
     assert search.history()[0]["vectors"] != whole.history()[0]["vectors"]
 
@@ -165,110 +162,6 @@ def test_preset_round_trip(whole, tmp_path):
     start = Form("canonical", 10).start(str(path))
     expected = list(record["coefficients"].values())
     assert start.tolist() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [(None, "No such file"), ("{", "not JSON"), ("[]", "format"), ("{}", "format")],
-)
-def test_no_preset(text, reason, tmp_path):
-    path = tmp_path / "a.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(ValueError, match=f"`path`.*{reason}"):
-        presets.load_preset(path)
-
-
-# --- fitness
-
-
-def test_fitness_is_the_mean_of_plain_trainings():
-    tasks = make_tasks(["digits"], ["mlp2", "mlp3"], train_size=150, validation_size=80)
-    prepared = _tasks.prepare_all(tasks)
-    form, rates, seeds = Form("canonical", 10), [0.1, 0.3], [7, 8]
-    fitness = Fitness(prepared, form, rates, [3, 4], epochs=2)
-    start = form.start("gce")
-    vectors, told = [start, 0.5 * start, 2 * start], {}
-    values = fitness.score(vectors, seeds, 1, told.__setitem__)
-    assert told == dict(enumerate(values))
-    trainers = [_plain(task, form.family, 4, task.validation) for task in prepared]
-    for vector, value in zip(vectors, values, strict=True):
-        accuracy = [
-            trainer.score(vector, seed, rate).accuracy
-            for trainer in trainers
-            for seed in seeds
-            for rate in rates
-        ]
-        assert value == pytest.approx(np.mean(accuracy))
-        if vector is start:
-            assert len(set(accuracy)) > 2  # what it averages over makes a difference
-
-
-def _plain(task, family, noise_seed, clean):
-    """A trainer as one would make it by hand."""
-    inputs, labels = task.train([noise_seed])
-    return Trainer(task.network, family, (inputs, labels[:, 0]), clean, epochs=2)
-
-
-def test_what_diverges_is_nan():
-    fitness = Fitness(
-        [_tasks.prepare(SMALL)], Form("canonical", 10), [0.1], [3], epochs=2
-    )
-    told = {}
-    start = Form("canonical", 10).start("gce")
-    fitness.score([start, np.full(6, 1e38), start], [1], on_value=told.__setitem__)
-    assert math.isnan(told[1])
-    assert told[0] == told[2] > 0
-
-
-def _told(generation, *values):
-    return [
-        types.SimpleNamespace(id=i, generation=generation, x=np.zeros(1), value=value)
-        for i, value in enumerate(values)
-    ]
-
-
-def test_history_of_diverged_candidates():
-    told = [*_told(0, math.nan, 0.5, math.nan, 0.3), *_told(1, *[math.nan] * 4)]
-    first, second = _history.generations(told, 2)
-    assert first["diverged"] == 2
-    assert (first["best"], first["mean"], first["median"]) == (0.5, 0.4, None)
-    assert first["values"] == [None, 0.5, None, 0.3]
-    assert (second["best"], second["mean"], second["best_so_far"]) == (None, None, 0.5)
-    assert _history.median([math.nan, 0.2, 0.4]) == 0.2
-
-
-# --- forms and starts
-
-
-@pytest.mark.parametrize("name", ["12", "16"])
-@pytest.mark.parametrize("start", ["gce", "mae", "ce", "zeros"])
-def test_a_start_is_the_same_loss_in_every_form(name, start):
-    form = Form(name, 10)
-    vector = form.start(start)
-    assert len(vector) == int(name)
-    expected = Form("canonical", 10).start(start)
-    assert form.coefficients(vector) == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize("name", ["canonical", "12", "16"])
-def test_eta_is_the_range(name):
-    form = Form(name, 5, eta=3.0)
-    vector = form.start("gce") + 0.1
-    low, high = find_bounds(form.theta(vector), 5)
-    assert high - low == pytest.approx(3.0)
-    assert form.scaled(7 * vector if name == "canonical" else vector) == pytest.approx(
-        form.scaled(vector)
-    )
-    assert np.isnan(form.scaled(np.zeros(form.family.dimension))).all()
-
-
-def test_a_loss_and_a_vector_as_start():
-    form = Form("canonical", 4)
-    vector = np.array([-1.0, 0.5, 0.2, 0.3, -0.1, 0.4])
-    loss = losses.TaylorLoss(canonical_taylor.to_theta(vector, 4))
-    assert form.start(loss) == pytest.approx(vector)
-    assert form.start(vector.tolist()).tolist() == vector.tolist()
 
 
 def test_every_form_searches():
@@ -333,24 +226,6 @@ def test_a_matrix_and_a_function_of_ones_own():
     assert (prepared.train([0])[1][prepared.labels == 1] == 1).all()
 
 
-# --- losses against each other
-
-
-def test_contest_is_plain_training():
-    entrants = [losses.Adma(from_logits=True), losses.CrossEntropy(from_logits=True)]
-    rates = [[0.1, 0.2], [0.3, 0.05]]
-    accuracy = learning_rates.score_losses(
-        SMALL, entrants, [5, 6], rates, "test", epochs=2
-    )
-    assert accuracy.shape == (2, 2, 2)
-    task = _tasks.prepare(SMALL)
-    trainer = _plain(task, families.adma(), 6, task.test)
-    assert accuracy[0, 1, 1] == trainer.score([0.2624], 6, 0.2).accuracy
-    assert learning_rates.best_rates(np.array([[[0.2, 0.4], [0.5, 0.3]]]), [1, 2]) == [
-        2.0
-    ]
-
-
 # --- errors
 
 
@@ -395,19 +270,3 @@ def test_wrong_kinds():
         _search(learning_rates=())
     with pytest.raises(TypeError, match="`tasks`.*'digits'"):
         _search(task=["digits"])
-
-
-def test_a_journal_of_another_search(tmp_path):
-    journal = tmp_path / "a.jsonl"
-    begun = _search(journal)
-    begun._cma.tell(begun._cma.pending()[0].id, 0.5)
-    begun.close()
-    with pytest.raises(ValueError, match="epochs=3.*epochs=2.*another journal"):
-        _search(journal, epochs=3)
-    with pytest.raises(ValueError, match="tasks="):
-        _search(journal, task=Task("digits", train_size=201, validation_size=100))
-    os.remove(f"{journal}.settings.json")
-    with pytest.raises(ValueError, match="with its settings in"):
-        _search(journal)
-    with pytest.raises(ValueError, match="folder that exists"):
-        _search(tmp_path / "no" / "a.jsonl")

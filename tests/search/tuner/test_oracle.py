@@ -58,14 +58,14 @@ class SharedTrial(CMAESOracle):
 class ForgetsGenerations(CMAESOracle):
     def reload(self):
         super().reload()
-        os.remove(os.path.join(self._project_dir, "cma.jsonl"))
+        os.remove(os.path.join(self.project_dir, "cma.jsonl"))
         self.seed += 1
 
 
 class OtherRetry(CMAESOracle):
     def create_trial(self, tuner_id):
         trial = super().create_trial(tuner_id)
-        if trial.trial_id in self._run_times:
+        if trial.trial_id in self.run_times:
             trial.hyperparameters.values["linear"] = 0.0
         return trial
 
@@ -81,7 +81,7 @@ class Samples(CMAESOracle):
 class Pickles(CMAESOracle):
     def save(self):
         super().save()
-        with open(os.path.join(self._project_dir, "state.pkl"), "wb") as file:
+        with open(os.path.join(self.project_dir, "state.pkl"), "wb") as file:
             pickle.dump(self.get_state(), file)
 
 
@@ -131,7 +131,7 @@ def make(tmp_path):
         oracle = CMAESOracle(**options)
         oracle.verbose = 0
         oracle.idle_seconds = 0
-        oracle._set_project_dir(str(tmp_path), "project")
+        oracle.set_project_dir(str(tmp_path), "project")
         made.append(oracle)
         return oracle
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfrobustloss._core._label_rows import label_rows
+from tfrobustloss._core.labels import label_rows
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,

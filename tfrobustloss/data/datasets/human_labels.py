@@ -1,4 +1,4 @@
-"""Labels that people gave, such as CIFAR-10N's, read without running their files."""
+"""Human labels, for example CIFAR-10N, read without executing their files."""
 
 import os
 import zipfile
@@ -28,12 +28,12 @@ def load_human_labels(path, dataset=None):
     Those files are in the order of the original CIFAR archives, which is not that of
     TFDS. With a `dataset`, labels are put in its order by the running number at the
     end of its ids (`train_16399`), and the file's clean labels must then be those of
-    the dataset. A file that is in the order of the dataset already, such as
-    `CIFAR-100_human_ordered.npy`, is recognised by them and left as it is.
+    the dataset. A file that is in the order of the dataset already, for example
+    `CIFAR-100_human_ordered.npy`, is recognised by them and not reordered.
 
     Args:
         path: Path of the file.
-        dataset: `ImageDataset` to align the labels with, such as
+        dataset: `ImageDataset` to align the labels with, for example
             `data.load("cifar10")` or a slice of it; None keeps the order of the file.
 
     Returns:
@@ -41,8 +41,8 @@ def load_human_labels(path, dataset=None):
         array gives one entry, `noisy_label`.
 
     Raises:
-        TypeError: `path` is no path.
-        ValueError: There is no such file, it is of another kind, holds anything but
+        TypeError: `path` is not a path.
+        ValueError: The file does not exist, is of another kind, holds anything but
             labels, or does not fit the dataset.
 
     Example:
@@ -122,7 +122,9 @@ def _read_npz(path):
 
 def _read_pt(path):
     if not zipfile.is_zipfile(path):
-        raise ValueError("it is of PyTorch's format before 1.6: save it anew")
+        raise ValueError(
+            "it is of PyTorch's format before 1.6: save it with a newer PyTorch"
+        )
     with zipfile.ZipFile(path) as archive:
         names = [one for one in archive.namelist() if one.endswith("/data.pkl")]
         if len(names) != 1:
@@ -160,7 +162,9 @@ def _aligned(labels, dataset):
     if clean is not None and np.array_equal(clean, truth):
         return labels
     if dataset.ids is None:
-        hint = "Sets with an `id`, such as TFDS' cifar10 and cifar100, have them."
+        hint = (
+            "Datasets with an `id` have them, for example TFDS' cifar10 and cifar100."
+        )
         raise ParameterError(_OWNER, "dataset.ids", None, "there", hint)
     order = np.array([int(str(one).rpartition("_")[2]) for one in dataset.ids])
     length = len(next(iter(labels.values())))

@@ -1,4 +1,4 @@
-"""Image sets: digits from scikit-learn, the others through TFDS or from their files."""
+"""Loads image datasets: digits from scikit-learn, others from TFDS or files."""
 
 import dataclasses
 import os
@@ -8,8 +8,7 @@ import numpy as np
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets import manual
 from tfrobustloss.data.datasets import splits as _splits
-from tfrobustloss.data.datasets._image_files import fitted, read_all
-from tfrobustloss.data.datasets.image_dataset import ImageDataset
+from tfrobustloss.data.datasets.image_dataset import ImageDataset, fitted, read_all
 from tfrobustloss.data.noise import CLASS_MAPS
 
 _TEST_EVERY = 4  # of each class of the digits, every fourth image is for testing
@@ -23,7 +22,7 @@ _MANUAL = {
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
-    """How a set of images of many sizes, stored in one piece, is read."""
+    """How a dataset in one split, with images of many sizes, is read."""
 
     size: tuple[int, int]
     crop: bool
@@ -37,7 +36,7 @@ _PIECES = {
 
 
 def load(name, split="train", data_dir=None):
-    """Loads a split of an image set; nothing is ever downloaded.
+    """Loads a split of an image dataset; nothing is ever downloaded.
 
     - `"digits"`: scikit-learn's embedded set of 1797 real handwritten digits of 8 x 8
       pixels, its 17 grey levels spread over a byte, `round(level * 255 / 16)`. Of each
@@ -78,9 +77,9 @@ def load(name, split="train", data_dir=None):
         An `ImageDataset`.
 
     Raises:
-        ValueError: There is no such data, which says what to download and where to
-            put it; no such split; or it is not a classification set with images of
-            one size.
+        ValueError: The dataset is not prepared (the message says what to download and
+            where to put it), has no split of that name, or is not a classification
+            dataset with images of one size.
         ImportError: `"digits"` needs scikit-learn, which is not installed.
 
     Example:
@@ -169,7 +168,7 @@ def _load_tfds(name, split, data_dir):
 
 
 def _read_labels(builder, split, features):
-    """Class ids of a whole split, and its ids where it has any; no image decoded."""
+    """Class ids of a split, and its example ids or None, without decoding images."""
     import tensorflow_datasets as tfds
 
     keys = ["label"]

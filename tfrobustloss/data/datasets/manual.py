@@ -1,7 +1,7 @@
-"""Sets that have to be fetched by hand: Clothing1M and HAM10000, in their own layout.
+"""Datasets that are downloaded by hand, in their own layout: Clothing1M, HAM10000.
 
 Clothing1M (Xiao et al., CVPR 2015): `images/0` to `images/9` and the lists of keys and
-labels beside them, or in a folder `annotations`. HAM10000 (Tschandl 2018): the images
+labels next to them, or in a folder `annotations`. HAM10000 (Tschandl 2018): the images
 in one or two folders and `HAM10000_metadata.csv`.
 """
 
@@ -13,8 +13,7 @@ import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets import splits
-from tfrobustloss.data.datasets._image_files import ImageFiles
-from tfrobustloss.data.datasets.image_dataset import ImageDataset
+from tfrobustloss.data.datasets.image_dataset import ImageDataset, ImageFiles
 
 _CLOTHING_SIZE = (224, 224)
 _CLOTHING_LISTS = {  # split -> keys, labels
@@ -46,7 +45,7 @@ _LESION_SOURCE = (
 
 
 def load_clothing1m(name, split, data_dir):
-    """`ImageDataset` of Clothing1M whose images are decoded when asked for."""
+    """Clothing1M as an `ImageDataset` whose images are decoded when read."""
     split, part = splits.parse(name, split, list(_CLOTHING_LISTS))
     folder = _folder(data_dir, ("clothing1m", "Clothing1M"))
     files = _CLOTHING_LISTS[split]

@@ -1,10 +1,15 @@
-"""Reads pickled arrays without unpickling: nothing that the file names is ever run.
+"""Reads pickles of plain arrays without unpickling: nothing in the file is executed.
 
 Label files of the field are pickles: `.pt` of PyTorch, `.npy` that hold a dict. A
 pickle is a program, and unpickling runs it. This reader walks over its opcodes and
-knows how to build a dict, a list, numbers, text and plain arrays; whatever else a file
-asks for is refused. Names of functions in the file are compared with the few listed
-here and never imported.
+builds dicts, lists, numbers, text and plain arrays; a file that asks for anything else
+is refused. Names in the file are compared with the few listed here, never imported.
+
+A `pickle.Unpickler` with a restricted `find_class` would be shorter, and is not as
+safe: it sets attributes on whatever lies on its stack (BUILD), takes objects from the
+extension registry without asking `find_class`, and keeps its memo in an array, so that
+a file of 8 bytes allocates gigabytes (LONG_BINPUT). What is built here is bounded by
+the size of the file.
 """
 
 import dataclasses
@@ -12,17 +17,8 @@ import pickletools
 
 import numpy as np
 
-from tfrobustloss.data.datasets._plain_arrays import (
-    OBJECTS,
-    Array,
-    Dtype,
-    Refused,
-    from_bytes,
-    only_object,
-    plain_dtype,
-    tensor,
-)
-
+_KINDS = "biuf"  # of arrays: no text, no records
+_OBJECTS = np.dtype(object)  # only for the one dict that a `.npy` may hold
 _RECONSTRUCT = {
     "numpy.core.multiarray _reconstruct",
     "numpy._core.multiarray _reconstruct",
@@ -57,11 +53,29 @@ _NAMES = {
 }
 
 
+class Refused(ValueError):
+    """The file holds something this reader does not build."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Name:
-    """A name that the file mentions; a mark of its own, never looked up."""
+    """A name in the file; compared, never looked up."""
 
     text: str
+
+
+@dataclasses.dataclass(eq=False)
+class _Array:
+    """An array whose content comes later, with its state."""
+
+    value: object = None
+
+
+@dataclasses.dataclass(eq=False)
+class _Dtype:
+    """A dtype whose byte order comes later, with its state."""
+
+    value: np.dtype
 
 
 _MARK = object()
@@ -72,7 +86,7 @@ _DAMAGE = (
 
 
 def read(content, read_storage=None):
-    """The object that a pickle describes, of dicts, lists, numbers, text and arrays.
+    """Builds the object of a pickle from dicts, lists, numbers, text and arrays.
 
     Args:
         content: The bytes of the pickle.
@@ -85,7 +99,7 @@ def read(content, read_storage=None):
     Raises:
         Refused: The pickle is cut off or asks for anything else.
     """
-    machine = _Machine(read_storage)
+    machine = _Machine(len(content), read_storage)
     try:
         for opcode, argument, _ in pickletools.genops(content):
             if opcode.name == "STOP":
@@ -99,14 +113,21 @@ def read(content, read_storage=None):
 
 
 class _Machine:
-    """The stack and the memo of a pickle, with harmless values only."""
+    """The stack and the memo of a pickle, with harmless values only.
 
-    def __init__(self, read_storage):
-        self._stack, self._memo, self._read_storage = [], {}, read_storage
+    Args:
+        size: Length of the pickle in bytes.
+        read_storage: Function of a storage's key that returns its bytes, or None.
+    """
+
+    def __init__(self, size, read_storage):
+        self._stack, self._memo = [], {}
+        self._read_storage, self._storages = read_storage, {}
+        self._may_encode = size  # bytes; a text is encoded once in an honest file
 
     def result(self):
         (value,) = self._stack
-        return _finished(value)
+        return _finished(value, {})
 
     def step(self, opcode, argument):
         stack = self._stack
@@ -192,20 +213,23 @@ class _Machine:
         if not isinstance(arguments, tuple):
             name = None
         if name in _RECONSTRUCT and arguments[0] == _Name(_NDARRAY):
-            return Array()
+            return _Array()
         if name == _DTYPE and isinstance(arguments[0], str):
-            return Dtype(plain_dtype(arguments[0]))
+            return _Dtype(_plain_dtype(arguments[0]))
         if name == _ENCODE and arguments[1:] == ("latin1",):
+            self._may_encode -= len(arguments[0])
+            if self._may_encode < 0:
+                raise Refused("it builds more bytes than it has")
             return arguments[0].encode("latin1")
-        if name in _SCALAR and isinstance(arguments[0], Dtype):
-            return from_bytes(arguments[0].value, (), arguments[1], "C").item()
-        if name in _FROM_BUFFER and isinstance(arguments[1], Dtype):
+        if name in _SCALAR and isinstance(arguments[0], _Dtype):
+            return _from_bytes(arguments[0].value, (), arguments[1], "C").item()
+        if name in _FROM_BUFFER and isinstance(arguments[1], _Dtype):
             content, dtype, shape, order = arguments
-            return from_bytes(dtype.value, shape, content, order)
+            return _from_bytes(dtype.value, shape, content, order)
         if name == _ORDERED_DICT and arguments == ():
             return {}
         if name == _TENSOR:
-            return tensor(*arguments[:4])
+            return _tensor(*arguments[:4])
         raise Refused(f"it calls {_shown(function)}")
 
     def _storage(self, identity):
@@ -215,8 +239,10 @@ class _Machine:
             raise Refused(f"it refers to {_shown(storage_type)} outside itself")
         if self._read_storage is None:
             raise Refused("it refers to a tensor that is not in the file")
+        if key not in self._storages:
+            self._storages[key] = self._read_storage(key)
         dtype = np.dtype(_STORAGE_TYPES[storage_type.text])
-        return np.frombuffer(self._read_storage(key), dtype)
+        return np.frombuffer(self._storages[key], dtype)
 
 
 _VALUES = {
@@ -247,29 +273,76 @@ def _shown(value):
 
 
 def _set_state(target, state):
-    if isinstance(target, Dtype) and isinstance(state, tuple) and state[1] in "<>|=":
+    if isinstance(target, _Dtype) and isinstance(state, tuple) and state[1] in "<>|=":
         target.value = target.value.newbyteorder(state[1])
-    elif isinstance(target, Array) and isinstance(state, tuple) and len(state) == 5:
+    elif isinstance(target, _Array) and isinstance(state, tuple) and len(state) == 5:
         _, shape, dtype, is_fortran, content = state
-        if not isinstance(dtype, Dtype):
+        if not isinstance(dtype, _Dtype):
             raise Refused("it has an array without a type")
-        if dtype.value == OBJECTS:
-            target.value = only_object(shape, content)
+        if dtype.value == _OBJECTS:
+            target.value = _only_object(shape, content)
             return
         order = "F" if is_fortran else "C"
-        target.value = from_bytes(dtype.value, shape, content, order)
+        target.value = _from_bytes(dtype.value, shape, content, order)
     else:
         raise Refused(f"it sets the state of {_shown(target)}")
 
 
-def _finished(value):
-    """The arrays in the value that the pickle left on the stack."""
+def _finished(value, done):
+    """Replaces the arrays in the value that the pickle left on the stack.
+
+    Args:
+        value: What the machine built.
+        done: Dict of the ids of finished dicts to their replacement, None for those
+            in progress; a dict that is shared many times is finished once.
+    """
     if isinstance(value, dict):
-        return {key: _finished(one) for key, one in value.items()}
-    if isinstance(value, Array):
+        if id(value) not in done:
+            done[id(value)] = None
+            finished = {key: _finished(one, done) for key, one in value.items()}
+            done[id(value)] = finished
+        if done[id(value)] is None:
+            raise Refused("it is damaged: a dict in itself")
+        return done[id(value)]
+    if isinstance(value, _Array):
         if value.value is None:
             raise Refused("it has an array without content")
-        return _finished(value.value)
-    if isinstance(value, _Name | Dtype) or value is _MARK:
+        return _finished(value.value, done)
+    if isinstance(value, _Name | _Dtype) or value is _MARK:
         raise Refused(f"it holds {_shown(value)}")
     return value
+
+
+def _plain_dtype(code):
+    dtype = np.dtype(code) if len(code) <= 3 else None
+    if dtype == _OBJECTS:
+        return dtype
+    if dtype is None or dtype.kind not in _KINDS:
+        raise Refused(f"it has an array of type {code!r}")
+    return dtype
+
+
+def _only_object(shape, content):
+    if shape != () or not isinstance(content, list) or len(content) != 1:
+        raise Refused("it has an array of objects")
+    return content[0]
+
+
+def _from_bytes(dtype, shape, content, order):
+    if not isinstance(content, bytes | bytearray) or dtype == _OBJECTS:
+        raise Refused("it has an array of objects")
+    return np.frombuffer(content, dtype).reshape(shape, order=order)
+
+
+def _tensor(storage, offset, shape, strides):
+    """A tensor that fills its storage from `offset` on in row-major order."""
+    expected, step = [], 1
+    for length in reversed(shape):
+        expected.append(step)
+        step *= max(length, 1)
+    if not isinstance(storage, np.ndarray) or tuple(strides) != tuple(expected[::-1]):
+        raise Refused("it has a tensor with gaps")
+    if offset < 0 or min(shape, default=1) < 0:
+        raise Refused("it is damaged: a negative size")
+    size = int(np.prod(shape, dtype=np.int64))
+    return storage[offset : offset + size].reshape(shape)

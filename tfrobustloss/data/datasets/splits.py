@@ -1,4 +1,4 @@
-"""Names of splits, slices of them, and splits of sets that come in one piece."""
+"""Parses names of splits and their slices; splits datasets that have one split."""
 
 import re
 
@@ -10,7 +10,7 @@ _SLICE = re.compile(r"(?P<base>[^\[\]]+)(\[(?P<low>-?\d+%?)?:(?P<high>-?\d+%?)?\
 
 
 def parse(name, split, splits):
-    """The split that `"train[:50000]"` is a slice of, and the slice.
+    """Parses a split, for example `"train[:50000]"`, into its name and slice.
 
     Args:
         name: Name of the dataset, for the error.
@@ -22,7 +22,7 @@ def parse(name, split, splits):
         the slice with both ends, neither negative.
 
     Raises:
-        ValueError: There is no such split.
+        ValueError: The dataset has no split of that name.
     """
     found = _SLICE.fullmatch(split) if isinstance(split, str) else None
     if found is None or found["base"] not in splits:
@@ -47,7 +47,7 @@ def parse(name, split, splits):
 
 
 def every_kth(labels, k, split):
-    """A split of a set in one piece: of each class, every k-th example is for testing.
+    """Splits a dataset: of each class, every k-th example is for testing.
 
     Args:
         labels: Class ids in the stored order, shape `(examples,)`.

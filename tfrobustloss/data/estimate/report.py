@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfrobustloss._core._estimate_input import check_both
+from tfrobustloss._core.labels import labels_and_probabilities
 from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.data.estimate._bootstrap import interval
 from tfrobustloss.data.estimate.methods import METHODS, Estimate
@@ -236,7 +236,7 @@ def check_options(owner, method, **options):
 def _estimate(owner, labels, probabilities, method, **options):
     """The estimate, once all arguments are checked."""
     check_options(owner, method, **options)
-    return Estimate(*check_both(owner, labels, probabilities), method)
+    return Estimate(*labels_and_probabilities(owner, labels, probabilities), method)
 
 
 def _whole(options):

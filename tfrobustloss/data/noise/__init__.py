@@ -1,8 +1,8 @@
-"""Label noise as data: transition matrices, and labels drawn from them.
+"""Synthetic label noise: transition matrices, and labels drawn from them.
 
 A transition matrix `T` holds in `T[i, j]` the probability that an example of class
-`i` carries the label `j`. `corrupt` draws once from the clean labels, each example on
-its own, so that the noise of an example never depends on the rest of the data.
+`i` is labelled `j`. `corrupt` draws one noisy label for each clean one, independently,
+so that the noise of an example does not depend on the rest of the data.
 """
 
 from tfrobustloss.data.noise import tensor_draws

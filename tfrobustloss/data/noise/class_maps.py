@@ -1,4 +1,4 @@
-"""Which class is taken for which: the confusions published for three datasets."""
+"""Published class confusions of MNIST, CIFAR-10 and CIFAR-100."""
 
 # One superclass a line. CIFAR-100 numbers its classes by the alphabet.
 _CIFAR100_SUPERCLASSES = """
@@ -34,7 +34,7 @@ def _next_in_superclass():
     return flips
 
 
-# Number of classes, and the class each confused class is taken for.
+# Number of classes, and the wrong class of each class that is confused.
 CLASS_MAPS = {
     "mnist": (10, {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}),
     "cifar10": (10, {9: 1, 2: 0, 3: 5, 5: 3, 4: 7}),

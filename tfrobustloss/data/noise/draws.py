@@ -1,4 +1,4 @@
-"""Random numbers that depend on seed and index alone: no generator, no state."""
+"""Counter-based random numbers: a function of seed and index, without state."""
 
 import numpy as np
 
@@ -66,11 +66,11 @@ def normal_draws(indices, seed):
 
 
 def stream_seed(seed, stream):
-    """A seed for each purpose, so that what is drawn for one says nothing of another.
+    """Derives an independent seed for each purpose.
 
     Args:
         seed: Int in [0, 2 ** 64).
-        stream: Int >= 0, the number of the purpose.
+        stream: Int >= 0, number of the purpose.
 
     Returns:
         Int in [0, 2 ** 64).

@@ -1,4 +1,4 @@
-"""Noise on the inputs, and images of another set under the labels of this one."""
+"""Feature noise and open-set noise: wrong inputs under unchanged labels."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _VALUES_A_CHUNK = 1 << 20
 
 
 def feature_noise(images, kind, amount, seed, value_range=None):
-    """Images with noise on their pixels; the labels stay what they were.
+    """Adds noise to images; their labels do not change.
 
     - `"gaussian"`: normal noise on every value, standard deviation `amount` times the
       length of `value_range`, cut to the range.
@@ -50,7 +50,7 @@ def feature_noise(images, kind, amount, seed, value_range=None):
     if kind not in _KINDS:
         known = ", ".join(f"'{one}'" for one in _KINDS)
         raise ParameterError(owner, "kind", kind, f"one of {known}")
-    images = plain_array(owner, "images", images).copy()  # the caller's stay clean
+    images = plain_array(owner, "images", images).copy()  # the caller's are not changed
     low, high = _checked_range(owner, images, value_range)
     if not images.size:
         return images
@@ -70,7 +70,7 @@ def feature_noise(images, kind, amount, seed, value_range=None):
 
 
 def open_set(images, outside_images, rate, seed):
-    """Some images replaced by those of another set; the labels stay, now meaningless.
+    """Replaces some images by those of another dataset; their labels do not change.
 
     Example `i` is replaced with probability `rate`, by an outside image drawn with
     replacement; both draws depend on `i` and `seed` alone.
@@ -84,7 +84,7 @@ def open_set(images, outside_images, rate, seed):
 
     Returns:
         `(mixed, replaced)`: an array like `images`, and a boolean array of shape
-        `(examples,)` that says which were replaced.
+        `(examples,)`, True where an image was replaced.
 
     Raises:
         ValueError: The two sets differ in type or shape, there is no outside image,
@@ -139,7 +139,7 @@ def _checked_range(owner, images, value_range):
 
 
 def _counters(values, start):
-    """Each value's own number: that of its example, then its place in it."""
+    """A running number for each value, over all examples."""
     return np.arange(values.size).reshape(values.shape) + start * values[0].size
 
 

@@ -1,4 +1,4 @@
-"""Wrong labels that depend on the image, not on its class alone (Xia et al. 2020)."""
+"""Instance-dependent label noise (Xia et al., NeurIPS 2020)."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _CHUNK = 4096
 
 
 def instance_dependent(features, labels, rate, seed, num_classes=None):
-    """Labels whose noise depends on the features, each class confused in its own way.
+    """Draws noisy labels that depend on features and class of each example.
 
     An example with features `x` and label `y` goes wrong with its own probability
     `q`, and then to class `j` in proportion to the softmax of a random projection:
@@ -71,7 +71,7 @@ def instance_dependent(features, labels, rate, seed, num_classes=None):
     if num_classes is None:
         num_classes = max(2, int(flat.max()) + 1)
     num_classes = int(num_classes)
-    check_holds(owner, "labels", labels, num_classes)
+    check_holds(owner, "labels", labels.dtype, num_classes)
     counters = np.arange(flat.size)
     flip_rates = _flip_rates(flat.size, rate, seed)
     is_wrong = uniform_draws(counters, stream_seed(seed, _IS_WRONG)) < flip_rates
@@ -103,7 +103,7 @@ def _rows(owner, features, num_examples):
 
 
 def _flip_rates(count, rate, seed):
-    """Normal draws outside [0, 1] are drawn again, each from its own counter."""
+    """Truncated normal draws: those outside [0, 1] are redrawn, by their own index."""
     rates = np.empty(count)
     waiting, stream = np.arange(count), _FLIP_RATE
     while waiting.size:
@@ -122,7 +122,7 @@ def _weights(clean, width, num_classes, seed):
 
 
 def _pick(scores, clean, draws):
-    """The wrong class at each draw: the number of cumulative sums that are <= it."""
+    """The wrong class of each draw: the number of cumulative sums that are <= it."""
     scores[:, clean] = -np.inf
     sums = np.cumsum(np.exp(scores - scores.max(axis=1, keepdims=True)), axis=1)
     sums /= sums[:, -1:]  # the last is 1 exactly: no draw falls behind it

@@ -15,7 +15,7 @@ _LIMITS = {
 
 
 def symmetric(num_classes, rate):
-    """Noise that hits every other class alike; the true class is excluded.
+    """Symmetric noise: every wrong class is equally likely; the true one is excluded.
 
         T[i, i] = 1 - rate,   T[i, j] = rate / (num_classes - 1)
 
@@ -48,14 +48,14 @@ def symmetric(num_classes, rate):
 
 
 def pair_flip(num_classes, rate):
-    """Noise that takes each class for the next one, and the last for the first.
+    """Pair-flip noise: each class is confused with the next, the last with the first.
 
         T[i, i] = 1 - rate,   T[i, (i + 1) mod num_classes] = rate
 
     Args:
         num_classes: Int >= 2.
         rate: Probability in [0, 1] that a label is wrong. From 0.5 on, the wrong
-            class is the likelier one and no loss can tell which is meant.
+            class is the likelier one and no loss can tell them apart.
 
     Returns:
         Row-stochastic float64 matrix, shape `(num_classes, num_classes)`.
@@ -78,7 +78,7 @@ def pair_flip(num_classes, rate):
 
 
 def asymmetric(dataset, rate):
-    """The published confusions of lookalike classes in a known dataset.
+    """Asymmetric noise: the published confusions of similar classes in a dataset.
 
     - `"mnist"`: 7→1, 2→7, 5↔6, 3→8.
     - `"cifar10"`: truck→automobile, bird→airplane, cat↔dog, deer→horse.
@@ -120,11 +120,11 @@ def asymmetric(dataset, rate):
 
 
 def corrupt(labels, transition_matrix, seed):
-    """Noisy labels, the same for the same seed on every machine and numpy version.
+    """Draws noisy labels, the same for a seed on every machine and NumPy version.
 
     The noisy label of example `i` depends on `i`, `seed`, its clean label and the
-    matrix alone: it stays when examples are appended, and for another seed it is
-    drawn independently. Labels of more than one axis count `i` in row-major order, so
+    matrix alone: it does not change when examples are appended, and is independent of
+    that of another seed. Labels of more than one axis count `i` in row-major order, so
     shapes `(n,)` and `(n, 1)` agree.
 
     Args:
@@ -152,7 +152,7 @@ def corrupt(labels, transition_matrix, seed):
     matrix = stochastic_matrix("corrupt", "transition_matrix", transition_matrix)
     thresholds = class_thresholds(matrix)
     labels = class_ids("corrupt", "labels", labels, len(matrix))
-    check_holds("corrupt", "labels", labels, len(matrix))
+    check_holds("corrupt", "labels", labels.dtype, len(matrix))
     flat = labels.reshape(-1)
     draws = uniform_draws(np.arange(flat.size), seed)
     noisy = np.empty_like(flat)
@@ -163,7 +163,7 @@ def corrupt(labels, transition_matrix, seed):
 
 
 def class_thresholds(transition_matrix):
-    """Where each class ends on [0, 1): the inverse of a matrix' cumulative sums.
+    """Cumulative sums of a matrix' rows, to draw classes by inversion.
 
     The noisy class of clean class `i` at the uniform draw `u` is the number of
     thresholds in row `i` that are <= `u`. From the last class of nonzero probability
@@ -193,7 +193,7 @@ def class_thresholds(transition_matrix):
 
 
 def realized_matrix(clean, noisy, num_classes):
-    """How often each clean class carries each noisy label: what the draw came to.
+    """Empirical transition matrix: the share of each noisy label in each clean class.
 
     Args:
         clean: Integer class ids in [0, num_classes), any shape.
@@ -201,8 +201,8 @@ def realized_matrix(clean, noisy, num_classes):
         num_classes: Int >= 2.
 
     Returns:
-        Row-stochastic float64 matrix, shape `(num_classes, num_classes)`. The row of
-        a class that never occurs is that of the identity: no label of it is wrong.
+        Row-stochastic float64 matrix, shape `(num_classes, num_classes)`. A class that
+        never occurs has the row of the identity.
 
     Raises:
         ValueError: Labels are not integers, out of range, one-hot or of different
@@ -257,7 +257,7 @@ def _flip_matrix(num_classes, flips, rate):
 
 
 def _label_pair(owner, clean, noisy, num_classes=None):
-    """Both as flat int64 class ids."""
+    """Clean and noisy labels as flat int64 class ids of one shape."""
     clean = class_ids(owner, "clean", clean, num_classes)
     noisy = class_ids(owner, "noisy", noisy, num_classes)
     if clean.shape != noisy.shape:

@@ -1,10 +1,10 @@
-"""The draws of `noise.corrupt` in TensorFlow, bit by bit, for batches in a graph."""
+"""The draws of `noise.corrupt` as TensorFlow operations, equal bit by bit."""
 
 from tfrobustloss.data.noise.draws import _MIX_1, _MIX_2, _STEP
 
 
 def uniform_draws(indices, seed):
-    """`_draws.uniform_draws` as tensors: the same 53 bits.
+    """`noise.uniform_draws` of tensors: the same 53 bits.
 
     Args:
         indices: Int64 tensor of numbers >= 0, any shape.
@@ -24,7 +24,7 @@ def uniform_draws(indices, seed):
 
 
 def noisy_classes(labels, indices, thresholds, seed):
-    """The labels that `noise.corrupt` gives the examples at these indices.
+    """The noisy labels that `noise.corrupt` gives the examples of these indices.
 
     Args:
         labels: Integer tensor of clean class ids, shape `(batch,)`.

@@ -1,4 +1,4 @@
-"""Batches for `fit` in `tf.data`, with label noise and augmentation."""
+"""`tf.data` pipelines for `model.fit`, with label noise and augmentation."""
 
 from tfrobustloss.data.pipelines.pipeline import pipeline
 

@@ -1,4 +1,4 @@
-"""The part of a pipeline that runs on an accelerator, and the way there."""
+"""Placement of a pipeline on an accelerator."""
 
 import re
 import warnings
@@ -9,9 +9,9 @@ _NAME = re.compile(r"/?(device:)?(?P<kind>cpu|gpu)(:(?P<number>\d+))?", re.IGNOR
 
 
 def resolve(device):
-    """The device to work on, as `"/gpu:0"`, or None for the host.
+    """Resolves the name of a device, to `"/gpu:0"`, or None for the host.
 
-    Warns where an accelerator is asked for that is not there.
+    Warns if the accelerator does not exist.
 
     Args:
         device: `"gpu"`, `"gpu:1"`, `"cpu"` or None.
@@ -20,7 +20,7 @@ def resolve(device):
         Name of a device of this machine, or None.
 
     Raises:
-        ValueError: `device` is no such name.
+        ValueError: `device` is not the name of a device.
     """
     if device is None:
         return None
@@ -49,11 +49,11 @@ def count_devices(kind):
 
 
 def run_there(dataset, function, device):
-    """Moves batches to a device, applies `function` there and keeps one ready.
+    """Moves batches to a device, applies `function` and prefetches there.
 
     Args:
         dataset: `tf.data.Dataset` of batches on the host.
-        function: Function of a batch's components, or None to move them only.
+        function: Function of a batch's components, or None.
         device: What `resolve` returned, not None.
 
     Returns:

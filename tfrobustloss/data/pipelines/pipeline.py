@@ -1,18 +1,18 @@
-"""Batches for `model.fit` whose wrong labels stay the same in every epoch."""
+"""`tf.data` pipelines for `model.fit` with label noise that epochs do not change."""
 
 import numpy as np
 
 from tfrobustloss._core.validation import (
-    ParameterError,
+    ParameterTypeError,
     Range,
     check,
     check_choice,
     check_flag,
 )
-from tfrobustloss.data.datasets import load
 from tfrobustloss.data.noise import SEED, stream_seed
-from tfrobustloss.data.pipelines import augmentation, devices, sources
-from tfrobustloss.data.pipelines import labels as _pipeline_labels
+from tfrobustloss.data.pipelines import augmentation, devices
+from tfrobustloss.data.pipelines.labels import LabelNoise, in_format
+from tfrobustloss.data.pipelines.sources import Feed, source
 
 _OWNER = "pipeline"
 _LIMITS = {
@@ -40,7 +40,7 @@ def pipeline(
     split="train",
     data_dir=None,
 ):
-    """Batches with label noise that stays put, for `model.fit`.
+    """Batches with fixed label noise, for `model.fit`.
 
     The noisy label of an example depends on its index in the source, `seed` and the
     matrix alone, and is the one that `noise.corrupt` gives on the arrays: the same in
@@ -48,12 +48,17 @@ def pipeline(
 
     Arrays stay in memory and their noise is drawn once; batches are gathered by index.
     The examples of a `tf.data.Dataset` are counted before they are shuffled, and their
-    noise is drawn in the graph, a batch at a time. Where the dataset is a shard of a
-    larger one, count before sharding: an element `(index, (image, label))`, as
-    `dataset.enumerate().shard(2, 0)` gives, keeps its index. For the same reason a
-    dataset goes through the `tf.data` service undivided (`ShardingPolicy.OFF`); arrays
-    may also be shared out (`DYNAMIC`). The service starts the order anew each time:
-    give it `batches.repeat()`.
+    noise is drawn in the graph, batch by batch. Its order therefore has to be the same
+    in every epoch: a dataset that shuffles, repeats or reads in parallel without order
+    is refused, unless its elements bring an index, `(index, (image, label))`, as
+    `dataset.enumerate().shuffle(1000)` gives. So are a Python generator and random
+    filters if their first examples differ between two iterations.
+
+    Where the dataset is a shard of a larger one, enumerate before sharding:
+    `dataset.enumerate().shard(2, 0)`. For the same reason a dataset goes through the
+    `tf.data` service undivided (`ShardingPolicy.OFF`); arrays may also be shared out
+    (`DYNAMIC`). The service restarts the order in every epoch: give it
+    `batches.repeat()`.
 
     Order and augmentation follow from `seed`, and, as all of `tf.data`, also from
     TensorFlow's global seed where one is set; the labels do not.
@@ -61,7 +66,8 @@ def pipeline(
     Args:
         dataset: `(images, labels)` arrays, an `ImageDataset`, a `tf.data.Dataset` of
             single examples, `(image, class id)` or dicts with `image` and `label`, or
-            a name for `data.load`.
+            a name for `data.load`. Instead of images, a model of several inputs takes
+            a dict or tuple of arrays, `({"image": a, "extra": b}, labels)`.
         num_classes: Int >= 2.
         transition_matrix: Row-stochastic, shape `(num_classes, num_classes)`; None for
             no noise.
@@ -72,9 +78,9 @@ def pipeline(
             `(images, labels, seed)` of a batch that returns `(images, labels)`; `seed`
             is a pair of integers, another one in every batch and every epoch. Recipes
             that mix labels need `labels="one_hot"`. Recipes that XLA can compile are
-            compiled.
+            compiled. Inputs in a dict or tuple need a function.
         batch_size: Int >= 1; the last batch may be smaller.
-        shuffle: Whether to shuffle anew each epoch. Of a `tf.data.Dataset`, at most
+        shuffle: Whether to shuffle in every epoch. Of a `tf.data.Dataset`, at most
             10,000 examples wait in memory; a number sets how many.
         seed: Int in [0, 2 ** 64).
         labels: `"sparse"` for class ids of the source's type, `"one_hot"` for float32
@@ -90,10 +96,12 @@ def pipeline(
         `tf.data.Dataset`; images have the source's type unless `augment` changes it.
 
     Raises:
-        TypeError: `dataset`, `augment` or a flag is of no such kind.
+        TypeError: `dataset`, `augment` or a flag is of another kind.
         ValueError: A parameter is out of its range, labels and images differ in
-            number, or labels are not class ids. What a `tf.data.Dataset` holds is
-            seen when it is read: TensorFlow's `InvalidArgumentError` then says so.
+            number, labels are not class ids, or the order of a `tf.data.Dataset`
+            changes between epochs while labels are noisy. The labels in a
+            `tf.data.Dataset` are checked when it is read, by TensorFlow's
+            `InvalidArgumentError`.
 
     Example:
         >>> from tfrobustloss.data import noise
@@ -114,41 +122,26 @@ def pipeline(
     num_classes, batch_size, seed = int(num_classes), int(batch_size), int(seed)
     check_choice(_OWNER, "labels", labels, _FORMATS)
     check_flag(_OWNER, "keep_clean", keep_clean)
-    shuffle = _check_shuffle(shuffle)
-    _check_one_noise(transition_matrix, noisy_labels)
     augment = augmentation.prepare(augment, labels)
-    transition_matrix = _pipeline_labels.check_matrix(transition_matrix, num_classes)
     device = devices.resolve(device)
-    if isinstance(dataset, str):
-        dataset = load(dataset, split, data_dir)
-    order = stream_seed(seed, _ORDER) >> 1  # TensorFlow's seeds are signed
-    feed = (shuffle, batch_size, order)
-    told = (transition_matrix, noisy_labels, num_classes, seed)
+    noise = LabelNoise(num_classes, seed, transition_matrix, noisy_labels)
+    order_seed = stream_seed(seed, _ORDER) >> 1  # TensorFlow's seeds are signed
+    feed = Feed(_check_shuffle(shuffle), batch_size, order_seed)
     with tf.device("/cpu:0"):
-        if isinstance(dataset, tf.data.Dataset):
-            batches = sources.from_stream(dataset, *feed)
-            count = sources.count_examples(dataset)
-            with_noise = _pipeline_labels.stream_noise(*told, count)
-            batches = batches.map(with_noise, num_parallel_calls=tf.data.AUTOTUNE)
-        else:
-            images, *both = _pipeline_labels.from_arrays(dataset, *told)
-            wanted = both if keep_clean else both[:1]
-            batches = sources.from_arrays(images, wanted, *feed)
-        width = num_classes if labels == "one_hot" else None
-        if width or len(batches.element_spec) > 2 + keep_clean:
-            in_format = _pipeline_labels.formatted(width, keep_clean)
-            batches = batches.map(in_format, num_parallel_calls=tf.data.AUTOTUNE)
+        examples = source(dataset, split, data_dir)
+        batches = examples.batches(noise, feed, keep_clean)
+        batches = in_format(batches, num_classes, labels, keep_clean)
+        _check_one_image(augment, batches.element_spec[0])
         options = tf.data.Options()
         # sharding by files would count the examples of each file from 0
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
-        batches = batches.with_options(options)
-        return _run(batches, augment, seed, device)
+        return _run(batches.with_options(options), augment, seed, device)
 
 
 def _run(batches, augment, seed, device):
-    """Augmentation on its device, or none, and one batch ahead."""
+    """Adds the augmentation, on its device, and prefetches a batch."""
     import tensorflow as tf
 
     step = None
@@ -174,8 +167,14 @@ def _check_shuffle(shuffle):
     return int(shuffle)
 
 
-def _check_one_noise(matrix, noisy_labels):
-    if matrix is not None and noisy_labels is not None:
-        constraint = "None where a `transition_matrix` is given"
-        shape = np.shape(noisy_labels)
-        raise ParameterError(_OWNER, "noisy_labels", shape, constraint)
+def _check_one_image(augment, inputs):
+    """Raises a TypeError for a recipe that cannot tell which input is the image."""
+    if hasattr(augment, "mixes_labels") and isinstance(inputs, dict | tuple):
+        constraint = "a function (inputs, labels, seed) for inputs in a dict or tuple"
+        hint = (
+            "A recipe takes one array of images. Call it on one of them: "
+            "`lambda inputs, labels, seed: ({**inputs, 'image': "
+            "recipe(inputs['image'], seed=seed)}, labels)`."
+        )
+        name = type(augment).__name__
+        raise ParameterTypeError(_OWNER, "augment", name, constraint, hint)

@@ -1,94 +1,211 @@
-"""Where a pipeline's examples come from: always with their index in the source."""
+"""Sources of a pipeline: arrays and `tf.data.Dataset`s, each example with its index."""
+
+import dataclasses
 
 from tfrobustloss._core.labels import class_ids, plain_array
 from tfrobustloss._core.validation import ParameterError, ParameterTypeError
-from tfrobustloss.data.datasets import ImageFiles
+from tfrobustloss.data.datasets import ImageDataset, ImageFiles, load
+from tfrobustloss.data.pipelines.order import check_numbering, check_order
 
 _OWNER = "pipeline"
-_SHUFFLE_BUFFER = 10_000  # examples; of a stream, where memory has to hold them
+_SHUFFLE_BUFFER = 10_000  # examples of a stream, which memory has to hold
+_ANY = "(images, labels), a tf.data.Dataset or a name for `data.load`"
 _STREAM = (
     "a dataset of single examples `(image, class id)`, of dicts with `image` and "
-    "`label`, or of such with their index in front, `dataset.enumerate()`"
+    "`label`, or of either with an index in front, `dataset.enumerate()`"
 )
 
 
-def from_arrays(images, labels, shuffle, batch_size, seed):
-    """Batches `(images, *labels)` gathered from arrays that stay in memory.
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """How examples become batches.
 
-    Only indices are shuffled and batched. The source is one range, so that the
-    `tf.data` service can give out parts of it.
+    Attributes:
+        shuffle: Whether to shuffle in every epoch; of a stream, a number is the size
+            of the buffer.
+        batch_size: Int >= 1.
+        seed: Int >= 0, of the order.
+    """
+
+    shuffle: bool | int
+    batch_size: int
+    seed: int
+
+
+def source(dataset, split, data_dir):
+    """The `ArraySource` or `StreamSource` of what `pipeline` was given.
 
     Args:
-        images: Array or `ImageFiles`, shape `(examples, ...)`.
-        labels: Sequence of arrays, shape `(examples,)` each.
-        shuffle: Whether to shuffle, all examples at once, anew each epoch.
-        batch_size: Int >= 1.
-        seed: Int >= 0 of the order.
+        dataset: As in `pipeline`.
+        split: Split to load where `dataset` is a name.
+        data_dir: Folder of the data where `dataset` is a name.
 
     Returns:
-        `tf.data.Dataset`.
+        An object with `batches(noise, feed, keep_clean)`.
+
+    Raises:
+        TypeError: `dataset` is of another kind.
+        ValueError: Its parts do not fit together.
     """
     import tensorflow as tf
 
-    count = len(labels[0])
-    indices = tf.data.Dataset.range(count)
-    if shuffle:
-        indices = indices.shuffle(max(count, 1), seed=seed)
-    labels = [tf.constant(each) for each in labels]
+    if isinstance(dataset, str):
+        dataset = load(dataset, split, data_dir)
+    if isinstance(dataset, tf.data.Dataset):
+        return StreamSource(dataset)
+    if isinstance(dataset, ImageDataset):
+        return ArraySource(dataset.images, dataset.labels)
+    if isinstance(dataset, dict) and {"image", "label"} <= set(dataset):
+        return ArraySource(*_pair(dataset))
+    if not isinstance(dataset, tuple | list) or len(dataset) != 2:
+        kind = type(dataset).__name__
+        raise ParameterTypeError(_OWNER, "dataset", kind, _ANY)
+    return ArraySource(*dataset)
 
-    def gather(tables, index):
-        return tuple(tf.gather(table, index) for table in tables)
 
-    if isinstance(images, ImageFiles):
-        paths = tf.constant(images.paths)
-        files = indices.map(
-            lambda index: (images.decode(paths[index]), *gather(labels, index)),
-            num_parallel_calls=tf.data.AUTOTUNE,
+class ArraySource:
+    """Arrays that stay in memory; their noise is drawn once.
+
+    Args:
+        inputs: Array or `ImageFiles`, shape `(examples, ...)`, or a dict or tuple of
+            them, as in `tf.data`.
+        labels: Class ids, shape `(examples,)` or `(examples, 1)`.
+
+    Raises:
+        ValueError: Inputs and labels differ in length.
+    """
+
+    def __init__(self, inputs, labels):
+        labels = plain_array(_OWNER, "labels", labels)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        elif labels.ndim == 2:
+            class_ids(_OWNER, "labels", labels)  # one-hot rows have their own error
+        self._inputs, self._labels = _plain("images", inputs), labels
+        arrays = self._arrays()
+        if not arrays:
+            raise ParameterError(_OWNER, "images", inputs, "at least one array")
+        for each in arrays:
+            if labels.ndim != 1 or not each.ndim or len(each) != len(labels):
+                constraint = "(images, labels) of one length"
+                shapes = (tuple(each.shape), labels.shape)
+                raise ParameterError(_OWNER, "dataset", shapes, constraint)
+
+    def batches(self, noise, feed, keep_clean):
+        """Batches `(inputs, noisy)` or `(inputs, noisy, clean)`, gathered by index.
+
+        Only indices are shuffled and batched. They come from one range, so that the
+        `tf.data` service can give out parts of it.
+
+        Args:
+            noise: `LabelNoise`.
+            feed: `Feed`.
+            keep_clean: Whether to add the clean labels.
+
+        Returns:
+            `tf.data.Dataset`.
+        """
+        import tensorflow as tf
+
+        count = len(self._labels)
+        labels = [noise.of_array(self._labels), self._labels][: 1 + keep_clean]
+        labels = [tf.constant(each) for each in labels]
+        inputs = tf.nest.map_structure(_lookup, self._inputs)
+        indices = tf.data.Dataset.range(count)
+        if feed.shuffle:
+            indices = indices.shuffle(max(count, 1), seed=feed.seed)
+
+        def gather(index):
+            found = tf.nest.map_structure(lambda lookup: lookup(index), inputs)
+            return found, *(tf.gather(each, index) for each in labels)
+
+        parallel = dict(num_parallel_calls=tf.data.AUTOTUNE)
+        if any(isinstance(each, ImageFiles) for each in self._arrays()):
+            return indices.map(gather, **parallel).batch(feed.batch_size)
+        return indices.batch(feed.batch_size).map(gather, **parallel)
+
+    def _arrays(self):
+        import tensorflow as tf
+
+        return tf.nest.flatten(self._inputs)
+
+
+class StreamSource:
+    """A `tf.data.Dataset` of examples; counted from 0 unless they bring an index.
+
+    Args:
+        dataset: `tf.data.Dataset`.
+
+    Raises:
+        TypeError: It does not hold single examples.
+    """
+
+    def __init__(self, dataset):
+        spec = dataset.element_spec
+        self._dataset, self._has_index = dataset, _has_index(spec)
+        _check_example(spec[1] if self._has_index else spec)
+
+    def batches(self, noise, feed, keep_clean):
+        """Batches `(inputs, noisy, clean)`, their noise drawn in the graph.
+
+        Args:
+            noise: `LabelNoise`.
+            feed: `Feed`.
+            keep_clean: Not used: clean labels are there in any case.
+
+        Returns:
+            `tf.data.Dataset`.
+
+        Raises:
+            ValueError: The order of the examples changes between epochs, and so would
+                their noise.
+        """
+        import tensorflow as tf
+
+        if noise.is_given:
+            self._check_order()
+        count = int(self._dataset.cardinality())
+        dataset = self._dataset if self._has_index else self._dataset.enumerate()
+        parallel = dict(num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.map(
+            lambda index, example: (index, *_pair(example)), **parallel
         )
-        return files.batch(batch_size)
-    tables = [tf.constant(images), *labels]
-    return indices.batch(batch_size).map(
-        lambda index: gather(tables, index), num_parallel_calls=tf.data.AUTOTUNE
+        if feed.shuffle:
+            buffer = feed.shuffle
+            if buffer is True:
+                buffer = min(count, _SHUFFLE_BUFFER) if count > 0 else _SHUFFLE_BUFFER
+            dataset = dataset.shuffle(buffer, seed=feed.seed)
+        known = count >= 0 and not self._has_index  # else a part of them, or endless
+        with_noise = noise.of_batches(count if known else None)
+        return dataset.batch(feed.batch_size).map(with_noise, **parallel)
+
+    def _check_order(self):
+        if self._has_index:
+            check_numbering(self._dataset, _has_index)
+        else:
+            check_order(self._dataset, lambda example: _pair(example)[1])
+
+
+def _plain(name, inputs):
+    """Inputs as arrays; dicts and tuples stay, lists become arrays, as in `tf.data`."""
+    if isinstance(inputs, dict):
+        return {key: _plain(f"{name}[{key!r}]", each) for key, each in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(_plain(f"{name}[{i}]", each) for i, each in enumerate(inputs))
+    return (
+        inputs if isinstance(inputs, ImageFiles) else plain_array(_OWNER, name, inputs)
     )
 
 
-def from_stream(dataset, shuffle, batch_size, seed):
-    """Batches `(indices, images, labels)` of a `tf.data.Dataset` of examples.
-
-    Args:
-        dataset: `tf.data.Dataset`; counted from 0 unless it brings its index along.
-        shuffle: Whether to shuffle, or the number of examples to shuffle among.
-        batch_size: Int >= 1.
-        seed: Int >= 0 of the order.
-
-    Returns:
-        `tf.data.Dataset`.
-    """
+def _lookup(values):
+    """The function that looks up values by index, of one example or a batch."""
     import tensorflow as tf
 
-    spec = dataset.element_spec
-    if not _has_index(spec):
-        dataset, spec = dataset.enumerate(), (None, spec)
-    _check_example(spec[1])
-    dataset = dataset.map(
-        lambda index, example: (index, *_pair(example)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    if shuffle:
-        buffer = shuffle
-        if shuffle is True:
-            count = int(dataset.cardinality())
-            buffer = min(count, _SHUFFLE_BUFFER) if count > 0 else _SHUFFLE_BUFFER
-        dataset = dataset.shuffle(buffer, seed=seed)
-    return dataset.batch(batch_size)
-
-
-def count_examples(dataset):
-    """Number of examples of a `tf.data.Dataset` that counts from 0, else None."""
-    if _has_index(dataset.element_spec):
-        return None
-    count = int(dataset.cardinality())
-    return None if count < 0 else count  # negative: endless, or not known
+    if isinstance(values, ImageFiles):
+        paths = tf.constant(values.paths)
+        return lambda index: values.decode(paths[index])
+    values = tf.constant(values)
+    return lambda index: tf.gather(values, index)
 
 
 def _has_index(spec):
@@ -114,19 +231,3 @@ def _check_example(spec):
     if not hasattr(label, "dtype") or label.shape != () or not label.dtype.is_integer:
         hint = "Unbatch a batched dataset; turn one-hot rows into ids by `tf.argmax`."
         raise ParameterTypeError(_OWNER, "dataset", spec, _STREAM, hint)
-
-
-def array_pair(images, labels):
-    """Images as they are and labels as flat class ids, checked for their lengths."""
-    if not isinstance(images, ImageFiles):
-        images = plain_array(_OWNER, "images", images)
-    labels = plain_array(_OWNER, "labels", labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    elif labels.ndim == 2:
-        class_ids(_OWNER, "labels", labels)  # one-hot rows have an error of their own
-    if labels.ndim != 1 or not images.ndim or len(images) != len(labels):
-        constraint = "(images, labels) of one length"
-        shapes = (tuple(images.shape), labels.shape)
-        raise ParameterError(_OWNER, "dataset", shapes, constraint)
-    return images, labels

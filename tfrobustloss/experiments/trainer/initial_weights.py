@@ -1,7 +1,9 @@
-"""Initial weights of a seed, and a twin of a model in another precision."""
+"""Seeded initial weights, and mixed-precision clones."""
 
 import contextlib
 import random
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,29 +15,32 @@ _MIXED = {
     "registered_name": None,
 }
 
+# Values of a model's trainable variables and of its others.
+Values = tuple[list[np.ndarray], list[np.ndarray]]
 
-class Starts:
+
+class InitialValues:
     """Initial values of a model's variables, by seed.
 
-    The model is cloned from its config with every seed in it (of initialisers,
-    dropout and the like) drawn anew from the seed, unseeded ones included, so that its
-    own initialisers run again. Frozen variables, and those of layers that have nothing
-    to train, keep the values they have in the model. Python's own random state, from
-    which Keras draws its default seeds, is put back afterwards; no other global state
-    is touched.
+    The model is cloned from its config, in which every seed (of initializers, dropout
+    and the like) is replaced by one derived from the given seed, and so are those that
+    are None: its own initializers run again. Frozen variables, and those of layers
+    without trainable weights, keep the values that they have in the model. Python's
+    random state, from which Keras draws its default seeds, is restored afterwards; no
+    other global state is touched.
 
     Args:
         model: A built `keras.Model`.
-        build: None, or a function of a seed that returns such a model, in place of
-            cloning: its weights are taken as they are.
+        build: None, or a function of a seed that returns a model of the same
+            variables, whose weights are taken as they are.
     """
 
-    def __init__(self, model, build=None):
+    def __init__(self, model: Any, build: Callable[[int], Any] | None = None) -> None:
         self._model = model
         self._build = build
         self._fresh = _fresh_variables(model)
 
-    def values(self, seed):
+    def values(self, seed: int) -> Values:
         """Values of the trainable and of the other variables, as arrays."""
         if self._build is not None:
             return _values(self._build(seed))
@@ -48,7 +53,7 @@ class Starts:
         return trainable, others
 
 
-def mixed_precision_twin(model):
+def mixed_precision_twin(model: Any) -> Any:
     """A model with the same weights that computes in bfloat16.
 
     Its variables stay in float32.
@@ -61,16 +66,20 @@ def mixed_precision_twin(model):
     return twin
 
 
-def _values(model):
-    return [
-        [keras.ops.convert_to_numpy(variable.value) for variable in variables]
-        for variables in (model.trainable_variables, model.non_trainable_variables)
-    ]
+def _values(model: Any) -> Values:
+    return (
+        _arrays(model.trainable_variables),
+        _arrays(model.non_trainable_variables),
+    )
 
 
-def _fresh_variables(model):
-    """Ids of the non-trainable variables that a seed starts anew."""
-    fresh = set()
+def _arrays(variables: list) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+
+
+def _fresh_variables(model: Any) -> set[int]:
+    """Ids of the non-trainable variables that depend on the seed."""
+    fresh: set[int] = set()
     for layer in model._flatten_layers():
         own = {id(v) for v in layer.variables} - {id(v) for v in layer.weights}
         fresh |= own  # states of random generators
@@ -79,10 +88,10 @@ def _fresh_variables(model):
     return fresh
 
 
-def _clone(model, change, seed):
-    """The model built again from its config, with all seeds drawn from `seed`."""
+def _clone(model: Any, change: Callable[[Any], Any], seed: int) -> Any:
+    """The model rebuilt from its config, with all seeds derived from `seed`."""
 
-    def clone_layer(layer):
+    def clone_layer(layer: Any) -> Any:
         config = change(_with_new_seeds(layer.get_config()))
         return layer.__class__.from_config(config)
 
@@ -98,8 +107,8 @@ def _clone(model, change, seed):
 
 
 @contextlib.contextmanager
-def _python_random(seed):
-    """Python's random numbers from `seed` inside, as if nothing happened after."""
+def _python_random(seed: int) -> Iterator[None]:
+    """Seeds Python's random numbers inside, and restores their state afterwards."""
     state = random.getstate()
     random.seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     try:
@@ -108,7 +117,7 @@ def _python_random(seed):
         random.setstate(state)
 
 
-def _with_new_seeds(config):
+def _with_new_seeds(config: Any) -> Any:
     if isinstance(config, dict):
         return {
             key: random.randint(1, 10**9)
@@ -121,7 +130,7 @@ def _with_new_seeds(config):
     return config
 
 
-def _with_mixed_policy(config):
+def _with_mixed_policy(config: Any) -> Any:
     if isinstance(config, dict):
         if config.get("class_name") == "InputLayer":
             return config

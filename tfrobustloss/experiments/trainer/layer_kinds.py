@@ -1,10 +1,12 @@
-"""Which networks XLA compiles well, and for which a batch may be padded."""
+"""Layer types that XLA compiles well, and those whose batches may be padded."""
+
+from typing import Any
 
 import keras
 
 from tfrobustloss.layers import TemperedSoftmax
 
-# Layers that treat every row of a batch alone and without randomness.
+# Layers that compute each row of a batch by itself, without randomness.
 _ROWWISE = (
     keras.layers.InputLayer,
     keras.layers.Dense,
@@ -37,7 +39,7 @@ _ROWWISE = (
     keras.layers.Dot,
     TemperedSoftmax,
 )
-# As good for XLA, but to these a padded batch would be another batch.
+# As good for XLA, but their result for a row changes with the rows of padding.
 _WHOLE_BATCH = (
     keras.layers.BatchNormalization,
     keras.layers.Dropout,
@@ -47,25 +49,25 @@ _WHOLE_BATCH = (
 )
 
 
-def suits_xla(model):
-    """Whether every layer is known to do well in an XLA loop.
+def suits_xla(model: Any) -> bool:
+    """Whether every layer is known to run fast in an XLA loop.
 
     On a CPU, XLA's gradients of convolutions inside a loop are 10 to 100 times slower
-    than outside, so that anything but the layers listed here counts as unfit.
+    than outside, so every layer that is not listed here counts as slow.
     """
     return all(type(part) in _ROWWISE + _WHOLE_BATCH for part in _parts(model))
 
 
-def may_be_padded(model):
-    """Whether rows added to a batch change nothing for its other rows."""
+def may_be_padded(model: Any) -> bool:
+    """Whether rows that are added to a batch leave its other rows unchanged."""
     return all(
         type(part) in _ROWWISE and part.activity_regularizer is None
         for part in _parts(model)
     )
 
 
-def _parts(model):
-    """The layers of a model, and operations between them, without the containers."""
+def _parts(model: Any) -> list:
+    """Layers of a model and the operations between them, nested models flattened."""
     is_container = isinstance(model, keras.Model) and type(model).__module__.startswith(
         "keras."
     )
@@ -75,5 +77,5 @@ def _parts(model):
     return [part for member in members.values() for part in _parts(member)]
 
 
-def _operations(model):
+def _operations(model: Any) -> Any:
     return getattr(model, "operations", ())

@@ -1,6 +1,8 @@
-"""What scoring candidates takes and gives."""
+"""Options of `Trainer`, their ranges, and the score that it returns."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from tfrobustloss._core.validation import (
     ParameterError,
@@ -24,15 +26,15 @@ _OPTIONS = ("chunk_size", "compute_dtype", "halving", "num_threads", "xla")
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What became of one candidate with one seed.
+    """Result of one candidate with one seed.
 
     Attributes:
         accuracy: Share of right answers on the validation data; 0 if it diverged.
         diverged: Whether a loss, or an output at the end, was not finite.
         steps: Steps taken, the one with the non-finite loss included.
-        seconds: Time it took; of a group trained together, its share.
-        stopped: Whether successive halving gave it up: `accuracy` is the one at that
-            step. Rank it below those that finished.
+        seconds: Time it took; for a group trained together, its share.
+        stopped: Whether successive halving dropped it: `accuracy` is then that of the
+            step at which it was dropped. Rank it below those that finished.
     """
 
     accuracy: float
@@ -44,18 +46,18 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Halving:
-    """When to give up on the worse candidates of a population.
+    """Successive halving: when to drop the worse candidates of a population.
 
     Attributes:
         rungs: Increasing shares of the steps, in (0, 1), after which to compare.
-        keep: Share of the candidates, in (0, 1), that go on from each.
+        keep: Share of the candidates, in (0, 1), that continue after each.
     """
 
     rungs: tuple[float, ...] = (0.25,)
     keep: float = 0.5
 
-    def __post_init__(self):
-        """Checks the share."""
+    def __post_init__(self) -> None:
+        """Checks the shares."""
         inside = Range(0, 1, open_low=True, open_high=True)
         check("Halving", {"keep": inside}, keep=self.keep)
         for rung in self.rungs:
@@ -64,12 +66,16 @@ class Halving:
             raise ParameterError("Halving", "rungs", self.rungs, "increasing")
 
 
-def check_options(owner, options):
-    """Raises if there is no such option of `Trainer`, or a value cannot be.
+def check_options(owner: str, options: Mapping[str, Any]) -> None:
+    """Raises if an option of `Trainer` does not exist or has a bad value.
 
     Args:
-        owner: Name of what was given the options, for errors.
+        owner: Name of the class or function that took the options.
         options: Dict of arguments of `Trainer` that concern neither data nor steps.
+
+    Raises:
+        TypeError: There is no such option, or a value is of the wrong kind.
+        ValueError: A value is outside its range.
     """
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:

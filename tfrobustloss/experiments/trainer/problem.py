@@ -1,7 +1,8 @@
-"""What a training program is made from, and the part that all backends share."""
+"""The training problem that every backend's programs compile."""
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,13 +10,19 @@ import numpy as np
 from keras import ops
 
 from tfrobustloss.experiments.trainer.layer_kinds import may_be_padded, suits_xla
+from tfrobustloss.losses import families
 
 _VALIDATION_BATCH = 1024
 
+# A tensor of the backend, or a value that it converts to one.
+Tensor = Any
+# `(inputs, labels)`: inputs are an array or a structure of arrays.
+Examples = tuple[Any, Any]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Task:
-    """One network, family of losses and data, as the training programs see them.
+class Problem:
+    """One network, one family of losses and the data, as the training programs see it.
 
     Attributes:
         model: The `keras.Model` that is traced; its variables are never changed.
@@ -23,22 +30,24 @@ class Task:
         dimension: Length of `vector`.
         train: `(inputs, labels)`, structures of arrays.
         validation: The same, padded to whole batches.
+        num_draws: Size of the labels' axis of draws, or None if they have none.
         num_examples: Number of training examples.
         num_validation: Number of validation examples before the padding.
         batch_size: Examples of a full training batch.
         remainder: Examples of the last batch of an epoch, 0 if that is full.
         steps_per_epoch: Batches of an epoch, a partial one included.
         validation_batch: Examples of a validation batch.
-        momentum: Of SGD.
+        momentum: Momentum of SGD.
         one_program: Whether a whole run becomes one XLA program.
-        padded: Whether a partial batch may be padded with rows that do not count.
+        padded: Whether a partial batch may be padded with rows of weight 0.
     """
 
     model: Any
-    loss: Any
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     dimension: int
-    train: tuple
-    validation: tuple
+    train: Examples
+    validation: Examples
+    num_draws: int | None
     num_examples: int
     num_validation: int
     batch_size: int
@@ -50,11 +59,13 @@ class Task:
     padded: bool
 
     @property
-    def validation_steps(self):
+    def validation_steps(self) -> int:
         """Number of validation batches."""
         return _length(self.validation) // self.validation_batch
 
-    def outputs(self, trainable, others, inputs, training):
+    def outputs(
+        self, trainable: list, others: list, inputs: Any, training: bool
+    ) -> tuple[Tensor, list, list]:
         """Outputs in float32, the other variables afterwards, and the penalties."""
         model = self.model
         variables = model.trainable_variables + model.non_trainable_variables
@@ -65,17 +76,28 @@ class Task:
         others = [scope.get_current_value(v) for v in model.non_trainable_variables]
         return ops.cast(outputs, "float32"), others, penalties
 
-    def batch_loss(self, trainable, others, vector, batch, weights=None):
+    def batch_loss(
+        self,
+        trainable: list,
+        others: list,
+        vector: Tensor,
+        draw: Tensor,
+        batch: Examples,
+        weights: Tensor | None = None,
+    ) -> tuple[Tensor, list]:
         """Loss of a batch as in `fit`, penalties included, and the other variables.
 
         Args:
             trainable: Values of the model's trainable variables.
             others: Values of its other variables.
-            vector: The loss' parameters.
+            vector: Parameters of the loss.
+            draw: Index of the draw of the labels; not used without `num_draws`.
             batch: `(inputs, labels)`.
             weights: None, or 0 for the rows that pad the batch and 1 for the others.
         """
         inputs, labels = batch
+        if self.num_draws is not None:
+            labels = ops.take(labels, draw, axis=1)
         outputs, others, penalties = self.outputs(trainable, others, inputs, True)
         losses = self.loss(labels, outputs, vector)
         if weights is None:
@@ -84,17 +106,19 @@ class Task:
             loss = ops.sum(losses * weights) / ops.sum(weights)
         return loss + sum(penalties), others
 
-    def batch_weights(self, step):
-        """0 or 1 a row: which rows of a padded batch count."""
+    def batch_weights(self, step: Tensor) -> Tensor:
+        """Weight of each row of a padded batch: 1, or 0 for padding."""
         mask = (np.arange(self.batch_size) < self.remainder).astype("float32")
         return ops.where(self.is_partial(step), mask, 1.0)
 
-    def is_partial(self, step):
+    def is_partial(self, step: Tensor) -> Tensor:
         """Whether a step's batch is the partial one of its epoch."""
         return ops.equal(step % self.steps_per_epoch, self.steps_per_epoch - 1)
 
-    def correct(self, outputs, labels, index):
-        """How many of a validation batch are right, and whether all is finite."""
+    def correct(
+        self, outputs: Tensor, labels: Tensor, index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Number of right answers in a validation batch, and whether all is finite."""
         if len(labels.shape) > 1 and labels.shape[-1] > 1:
             labels = ops.argmax(labels, axis=-1)
         labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
@@ -105,20 +129,31 @@ class Task:
         return ops.sum(ops.cast(right, "int32")), ops.all(ops.isfinite(outputs))
 
 
-def make_task(model, family, train, validation, batch_size, momentum, xla=None):
-    """The `Task` of a model and data; `xla` overrules the choice by layer types."""
+def make_problem(
+    model: Any,
+    family: families.LossFamily,
+    train: Examples,
+    validation: Examples,
+    *,
+    batch_size: int,
+    momentum: float,
+    label_draws: bool = False,
+    xla: bool | None = None,
+) -> Problem:
+    """The `Problem` of a model and data; arguments as in `Trainer`."""
     train, validation = _prepare(train), _prepare(validation)
     num_examples, num_validation = _length(train), _length(validation)
     batch_size = min(batch_size, num_examples)
     num_batches = math.ceil(num_validation / _VALIDATION_BATCH)
     validation_batch = math.ceil(num_validation / num_batches)
     missing = num_batches * validation_batch - num_validation
-    return Task(
+    return Problem(
         model=model,
         loss=family.function,
         dimension=family.dimension,
         train=train,
         validation=keras.tree.map_structure(lambda a: _pad(a, missing), validation),
+        num_draws=train[1].shape[1] if label_draws else None,
         num_examples=num_examples,
         num_validation=num_validation,
         batch_size=batch_size,
@@ -131,22 +166,22 @@ def make_task(model, family, train, validation, batch_size, momentum, xla=None):
     )
 
 
-def _prepare(data):
+def _prepare(data: Examples) -> Examples:
     """Inputs and labels as arrays of the types that a program takes."""
     inputs, labels = data
     return keras.tree.map_structure(_to_array, inputs), _to_array(labels)
 
 
-def _to_array(values):
+def _to_array(values: Any) -> np.ndarray:
     values = np.asarray(values)
     if np.issubdtype(values.dtype, np.floating):
         return np.ascontiguousarray(values, "float32")
     return values.astype("int32") if values.dtype == np.int64 else values
 
 
-def _length(data):
+def _length(data: Examples) -> int:
     return len(keras.tree.flatten(data)[0])
 
 
-def _pad(values, missing):
+def _pad(values: np.ndarray, missing: int) -> np.ndarray:
     return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])

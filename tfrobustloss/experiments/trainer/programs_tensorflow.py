@@ -1,18 +1,23 @@
-"""Training and validation of a `Task` as TensorFlow programs, each traced once.
+"""Training and validation of a `Problem` as TensorFlow programs, each traced once.
 
-A network that suits XLA trains in one XLA program: the loop over its steps included,
-so that Python takes part once a run. Others train in a graph's loop, whose convolutions
-are oneDNN's (XLA's gradients of convolutions are slow inside a loop, on a CPU), with
-XLA for the update of the weights alone.
+A network that suits XLA trains in one XLA program that includes the loop over its
+steps, so that Python runs once per training. Others train in a graph's loop, whose
+convolutions are oneDNN's (on a CPU, XLA's gradients of convolutions are slow inside a
+loop), with XLA for the update of the weights alone.
 """
 
 import dataclasses
 from typing import Any
 
+import numpy as np
+
+from tfrobustloss.experiments.trainer.initial_weights import Values
+from tfrobustloss.experiments.trainer.problem import Examples, Problem, Tensor
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Where one candidate stands; tensors, never changed in place.
+    """State of one candidate: tensors, never changed in place.
 
     Attributes:
         step: Steps done or, when it stopped at a non-finite loss, tried.
@@ -30,54 +35,57 @@ class Run:
 
 
 class Programs:
-    """The compiled programs of a task; candidates come in groups of one.
+    """The compiled programs of a problem; candidates come in groups of one.
 
     Args:
-        task: A `Task`.
+        problem: A `Problem`.
         total_steps: Number of steps of a whole run.
         chunk_size: Not used.
     """
 
     group_size = 1
 
-    def __init__(self, task, total_steps, chunk_size=None):
+    def __init__(
+        self, problem: Problem, total_steps: int, chunk_size: int | None = None
+    ) -> None:
         import tensorflow as tf
 
-        self._task = task
-        self._train_data = _resident(task.train)
-        self._validation_data = _resident(task.validation)
+        self._problem = problem
+        self._train_data = _resident(problem.train)
+        self._validation_data = _resident(problem.validation)
         specs = [
             [tf.TensorSpec(v.shape, v.dtype) for v in variables]
             for variables in (
-                task.model.trainable_variables,
-                task.model.trainable_variables,
-                task.model.non_trainable_variables,
+                problem.model.trainable_variables,
+                problem.model.trainable_variables,
+                problem.model.non_trainable_variables,
             )
         ]
         step = tf.TensorSpec((), "int32")
         compiled = tf.function(
-            self._loop, jit_compile=task.one_program or None, autograph=False
+            self._loop, jit_compile=problem.one_program or None, autograph=False
         )
         self._train = compiled.get_concrete_function(
             step,
             tf.TensorSpec((), "bool"),
             *specs,
-            tf.TensorSpec((task.dimension,), "float32"),
+            tf.TensorSpec((problem.dimension,), "float32"),
+            tf.TensorSpec((), "int32"),
             tf.TensorSpec((), "float32"),
-            tf.TensorSpec((total_steps, task.batch_size), "int32"),
+            tf.TensorSpec((total_steps, problem.batch_size), "int32"),
             step,
         )
         # validation runs once: compiling it by XLA would take longer than it saves
         compiled = tf.function(self._validate, autograph=False)
         self._evaluate = compiled.get_concrete_function(specs[0], specs[2])
 
-    def order(self, order):
+    def order(self, order: np.ndarray) -> Tensor:
         """The batches of a run, shape `(steps, batch)`, as the program takes them."""
         import tensorflow as tf
 
         return tf.constant(order, "int32")
 
-    def begin(self, trainable, others, size):
+    def begin(self, trainable: list, others: list, size: int) -> Run:
         """A group of `size` = 1 candidate before its first step."""
         import tensorflow as tf
 
@@ -86,7 +94,15 @@ class Programs:
         velocity = [tf.zeros_like(value) for value in trainable]
         return Run(tf.constant(0), tf.constant(True), trainable, velocity, others)
 
-    def train(self, run, vectors, rates, order, stop):
+    def train(
+        self,
+        run: Run,
+        vectors: list[np.ndarray],
+        rates: list[float],
+        draw: int,
+        order: Tensor,
+        stop: int,
+    ) -> Run:
         """The group after the steps up to `stop`, or up to a non-finite loss."""
         import tensorflow as tf
 
@@ -97,38 +113,51 @@ class Programs:
             run.velocity,
             run.others,
             tf.constant(vectors[0], "float32"),
+            tf.constant(draw, "int32"),
             tf.constant(rates[0], "float32"),
             order,
             tf.constant(stop, "int32"),
         )
         return Run(*results)
 
-    def describe(self, run):
+    def describe(self, run: Run) -> tuple[list[int], list[bool]]:
         """Lists of steps done and of whether every loss was finite."""
         return [int(run.step)], [bool(run.finite)]
 
-    def evaluate(self, run):
+    def evaluate(self, run: Run) -> tuple[list[int], list[bool]]:
         """Lists of right answers on the validation data, and of finite outputs."""
         correct, finite = self._evaluate(run.trainable, run.others)
         return [int(correct)], [bool(finite)]
 
-    def values(self, run, index):
+    def values(self, run: Run, index: int) -> Values:
         """Values of a candidate's trainable and other variables, as arrays."""
         return [v.numpy() for v in run.trainable], [v.numpy() for v in run.others]
 
-    def regroup(self, members):
+    def regroup(self, members: list[tuple[Run, int]]) -> Run:
         """One group of `(group, index)` pairs."""
         ((run, _),) = members
         return run
 
     def _loop(
-        self, step, finite, trainable, velocity, others, vector, rate, order, stop
-    ):
+        self,
+        step: Tensor,
+        finite: Tensor,
+        trainable: list,
+        velocity: list,
+        others: list,
+        vector: Tensor,
+        draw: Tensor,
+        rate: Tensor,
+        order: Tensor,
+        stop: Tensor,
+    ) -> tuple:
         import tensorflow as tf
 
-        momentum = self._task.momentum
+        momentum = self._problem.momentum
 
-        def update(trainable, velocity, gradients, rate):
+        def update(
+            trainable: list, velocity: list, gradients: list, rate: Tensor
+        ) -> tuple[list, list]:
             velocity = [
                 v * momentum - g * rate
                 for v, g in zip(velocity, gradients, strict=True)
@@ -136,12 +165,18 @@ class Programs:
             moved = [w + v for w, v in zip(trainable, velocity, strict=True)]
             return moved, velocity
 
-        if not self._task.one_program:
+        if not self._problem.one_program:
             update = tf.function(update, jit_compile=True, autograph=False)
 
-        def body(step, finite, trainable, velocity, others):
+        def body(
+            step: Tensor,
+            finite: Tensor,
+            trainable: list,
+            velocity: list,
+            others: list,
+        ) -> tuple:
             loss, gradients, others = self._gradients(
-                step, trainable, others, vector, order
+                step, trainable, others, vector, draw, order
             )
             trainable, velocity = update(trainable, velocity, gradients, rate)
             return step + 1, tf.math.is_finite(loss), trainable, velocity, others
@@ -153,52 +188,68 @@ class Programs:
             parallel_iterations=1,
         )
 
-    def _gradients(self, step, trainable, others, vector, order):
+    def _gradients(
+        self,
+        step: Tensor,
+        trainable: list,
+        others: list,
+        vector: Tensor,
+        draw: Tensor,
+        order: Tensor,
+    ) -> tuple[Tensor, list, list]:
         """Loss of a step's batch, its gradients and the other variables."""
         import tensorflow as tf
 
-        task = self._task
+        problem = self._problem
 
-        def compute(size=None, weights=None):
+        def compute(
+            size: Tensor | None = None, weights: Tensor | None = None
+        ) -> tuple[Tensor, list, list]:
             rows = order[step] if size is None else order[step, :size]
             batch = tf.nest.map_structure(
                 lambda values: tf.gather(values, rows), self._train_data
             )
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
-                loss, after = task.batch_loss(trainable, others, vector, batch, weights)
+                loss, after = problem.batch_loss(
+                    trainable, others, vector, draw, batch, weights
+                )
             gradients = tape.gradient(
                 loss, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
             return loss, gradients, after
 
-        if not task.remainder:
+        if not problem.remainder:
             return compute()
-        if not task.one_program:  # batches of any size
-            size = tf.where(task.is_partial(step), task.remainder, task.batch_size)
+        if not problem.one_program:  # batches of any size
+            size = tf.where(
+                problem.is_partial(step), problem.remainder, problem.batch_size
+            )
             return compute(size)
-        if task.padded:
-            return compute(weights=task.batch_weights(step))
+        if problem.padded:
+            return compute(weights=problem.batch_weights(step))
         return tf.cond(
-            task.is_partial(step), lambda: compute(task.remainder), lambda: compute()
+            problem.is_partial(step),
+            lambda: compute(problem.remainder),
+            lambda: compute(),
         )
 
-    def _validate(self, trainable, others):
+    def _validate(self, trainable: list, others: list) -> tuple[Tensor, Tensor]:
         import tensorflow as tf
 
-        task = self._task
+        problem = self._problem
 
-        def body(index, correct, finite):
-            rows = index * task.validation_batch + tf.range(task.validation_batch)
+        def body(index: Tensor, correct: Tensor, finite: Tensor) -> tuple:
+            rows = index * problem.validation_batch + tf.range(problem.validation_batch)
             inputs, labels = tf.nest.map_structure(
                 lambda values: tf.gather(values, rows), self._validation_data
             )
-            outputs, _, _ = task.outputs(trainable, others, inputs, False)
-            right, all_finite = task.correct(outputs, labels, index)
+            outputs, _, _ = problem.outputs(trainable, others, inputs, False)
+            right, all_finite = problem.correct(outputs, labels, index)
             return index + 1, correct + right, tf.logical_and(finite, all_finite)
 
         _, correct, finite = tf.while_loop(
-            lambda index, *_: index < task.validation_steps,
+            lambda index, *_: index < problem.validation_steps,
             body,
             (tf.constant(0), tf.constant(0), tf.constant(True)),
             parallel_iterations=1,
@@ -206,7 +257,7 @@ class Programs:
         return correct, finite
 
 
-def _resident(data):
+def _resident(data: Examples) -> Any:
     import tensorflow as tf
 
     return tf.nest.map_structure(tf.constant, data)

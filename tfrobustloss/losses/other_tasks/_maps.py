@@ -5,7 +5,6 @@ import numbers
 from keras import ops
 
 from tfrobustloss._core.backend import get_keras_mask
-from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks import targets
@@ -16,8 +15,11 @@ LARGEST = 1e30  # sums of it stay finite in float32
 class MapLoss(TaskLoss):
     """A `TaskLoss` with one value an image, which a mask of its pixels does not fit."""
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Loss of a batch, reduced as `reduction` says."""
+    def activation(self, logits):
+        """Softmax over the channels, or the sigmoid of a single channel."""
+        return probabilities(logits, from_logits=True)
+
+    def _reduced(self, y_true, y_pred, sample_weight):
         mask = get_keras_mask(y_pred)
         if mask is not None and len(mask.shape) > 1:
             constraint = "without a mask of steps, which have no loss of their own"
@@ -29,7 +31,7 @@ class MapLoss(TaskLoss):
             )
             owner = type(self).__name__
             raise ParameterError(owner, "y_pred", shown, constraint, hint)
-        return super().__call__(y_true, y_pred, sample_weight)
+        return super()._reduced(y_true, y_pred, sample_weight)
 
 
 def probabilities(y_pred, from_logits):
@@ -69,7 +71,6 @@ def channels(owner, classes, known=None):
 
 def side_by_side(owner, y_true, y_pred):
     """Masks, distances and predictions, each with as many channels."""
-    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = targets.as_floats(y_true, y_pred)
     shape, width = tuple(y_true.shape), y_pred.shape[-1]
     if width is None:

@@ -2,7 +2,6 @@
 
 from keras import ops
 
-from tfrobustloss._core.shapes import check_rank
 from tfrobustloss._core.validation import ParameterError, check_choice
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks.targets import as_floats, shares
@@ -22,7 +21,6 @@ def loss_of_role(owner, given, real, generated, generator, largest=_LARGEST):
     """The role's loss of each logit, given those of real and generated examples."""
     y_true, logits, role = given
     check_role(owner, role)
-    check_rank(owner, y_true=y_true, y_pred=logits)
     y_true, logits = as_floats(y_true, logits)
     logits = ops.clip(logits, -largest, largest)
     if len(logits.shape) > 1 and logits.shape[-1] == 1:

@@ -9,6 +9,7 @@ cost 0 but count in the mean, so give it generated ones alone.
 import keras
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks._roles import RoleLoss, check_role, loss_of_role
@@ -25,6 +26,7 @@ def _unchanged(outputs):
     return outputs
 
 
+@keras_function
 def minimax_gan(y_true, y_pred, role="discriminator"):
     """Cross-entropy of real against generated, and its negative for the generator.
 
@@ -73,6 +75,7 @@ class MinimaxGAN(RoleLoss):
     function = staticmethod(minimax_gan)
 
 
+@keras_function
 def non_saturating_gan(y_true, y_pred, role="discriminator"):
     """Cross-entropy of real against generated; the generator's with labels swapped.
 
@@ -115,6 +118,7 @@ class NonSaturatingGAN(RoleLoss):
     function = staticmethod(non_saturating_gan)
 
 
+@keras_function
 def least_squares_gan(
     y_true, y_pred, real=1.0, fake=0.0, target=1.0, role="discriminator"
 ):
@@ -181,6 +185,7 @@ class LeastSquaresGAN(TaskLoss):
         super().__init__(parameters, **keras_options)
 
 
+@keras_function
 def wasserstein_gan(y_true, y_pred, role="discriminator"):
     """The critic's output itself: small for generated examples, large for real ones.
 
@@ -227,6 +232,7 @@ class WassersteinGAN(RoleLoss):
     function = staticmethod(wasserstein_gan)
 
 
+@keras_function
 def hinge_gan(y_true, y_pred, role="discriminator"):
     """A margin of 1 on either side for the critic, its output for the generator.
 

@@ -13,7 +13,7 @@ under a `tf.distribute` strategy they are those of each replica.
 import keras
 from keras import ops
 
-from tfrobustloss._core.shapes import check_rank
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks._anchors import (
@@ -43,6 +43,7 @@ _LARGEST = 1e30  # sums of it stay finite in float32
 _ONE_HOT = "Give a column per class: 1 where the box holds it, 0 elsewhere."
 
 
+@keras_function
 def sigmoid_focal(
     y_true, y_pred, gamma=2.0, alpha=0.25, from_logits=False, per_positive=False
 ):
@@ -80,7 +81,6 @@ def sigmoid_focal(
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
     """
     check("sigmoid_focal", _FOCAL_LIMITS, gamma=gamma, alpha=alpha)
-    check_rank("sigmoid_focal", y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes("sigmoid_focal", y_true, y_pred, one_hot=True)
     y_true = shares("sigmoid_focal", y_true, _ONE_HOT)
@@ -112,7 +112,12 @@ class SigmoidFocal(TaskLoss):
         }
         super().__init__(parameters, **keras_options)
 
+    def activation(self, logits):
+        """Sigmoid: each class has a probability of its own."""
+        return ops.sigmoid(logits)
 
+
+@keras_function
 def iou_balanced_classification(
     y_true,
     y_pred,
@@ -166,7 +171,6 @@ def iou_balanced_classification(
     owner = "iou_balanced_classification"
     check(owner, _CLASSIFICATION_LIMITS, eta=eta, gamma=gamma, alpha=alpha)
     check_format(owner, box_format, variance)
-    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true, y_pred, narrowest=5)
     boxes = numbers(owner, y_true[..., :4])
@@ -208,7 +212,12 @@ class IoUBalancedClassification(TaskLoss):
         }
         super().__init__(parameters, **keras_options)
 
+    def activation(self, logits):
+        """Sigmoid of the class logits alone, without the four numbers of the box."""
+        return ops.sigmoid(logits)
 
+
+@keras_function
 def iou_balanced_localization(
     y_true, y_pred, lam=1.5, beta=0.11, box_format="deltas", variance=None
 ):
@@ -250,7 +259,6 @@ def iou_balanced_localization(
     owner = "iou_balanced_localization"
     check(owner, _LOCALIZATION_LIMITS, lam=lam, beta=beta)
     check_format(owner, box_format, variance)
-    check_rank(owner, y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_floats(y_true, y_pred)
     check_shapes(owner, y_true[..., :4], y_pred[..., :4], narrowest=4)
     y_true = numbers(owner, y_true)

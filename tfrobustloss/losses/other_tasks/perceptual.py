@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.losses.base import TaskLoss
 from tfrobustloss.losses.other_tasks.feature_network import FeatureNetwork
@@ -25,6 +26,7 @@ _VGG16_CONTENT = ("block3_conv3",)
 _VGG16_STYLE = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 
 
+@keras_function
 def perceptual(
     y_true,
     y_pred,

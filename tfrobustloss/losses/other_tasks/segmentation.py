@@ -14,7 +14,8 @@ import functools
 import keras
 from keras import ops
 
-from tfrobustloss._core.shapes import check_rank
+from tfrobustloss._core import models
+from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,
@@ -38,6 +39,7 @@ _DICE_LIMITS = {"smooth": Range(low=0)}
 _COMBINED_LIMITS = {"alpha": Range(0, 1)}
 
 
+@keras_function
 def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
     """Overlap of all classes, each weighted by its size so that small ones count.
 
@@ -73,7 +75,6 @@ def generalized_dice(y_true, y_pred, smooth=0.0, from_logits=False):
         Highly Unbalanced Segmentations", DLMIA 2017.
     """
     check("generalized_dice", _DICE_LIMITS, smooth=smooth)
-    check_rank("generalized_dice", y_true=y_true, y_pred=y_pred)
     mask, y_pred = targets.as_floats(y_true, y_pred)
     targets.check_shapes("generalized_dice", mask, y_pred, one_hot=True)
     hint = "Divide masks of 0 and 255 by 255, one-hot encode class ids."
@@ -111,6 +112,7 @@ class GeneralizedDice(MapLoss):
         super().__init__(parameters, **keras_options)
 
 
+@keras_function
 def boundary(y_true, y_pred, classes=None, from_logits=False):
     """How far from the true border the predicted mass lies, inside counted negative.
 
@@ -142,7 +144,6 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
     Reference:
         Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019.
     """
-    check_rank("boundary", y_true=y_true, y_pred=y_pred)
     distance, y_pred = targets.as_floats(y_true, y_pred)
     targets.check_shapes("boundary", distance, y_pred)
     classes = channels("boundary", classes, y_pred.shape[-1])
@@ -166,6 +167,7 @@ class Boundary(MapLoss):
         super().__init__(parameters, **keras_options)
 
 
+@keras_function
 def region_boundary(
     y_true,
     y_pred,
@@ -278,6 +280,16 @@ class RegionBoundary(MapLoss):
         super().__init__(parameters, **keras_options)
         self.region = region
         self._activates = from_logits and on_logits is None
+
+    @property
+    def activation(self):
+        """The region loss' activation; None where that loss does not define one."""
+        if takes_logits(self.region) is None:  # it is given probabilities
+            return super().activation
+        name = models.keras_activation(self.region)
+        if name is not None:
+            return getattr(ops, name)
+        return getattr(self.region, "activation", None)
 
     def get_config(self):
         """Everything that builds this loss again, the region loss as its config."""

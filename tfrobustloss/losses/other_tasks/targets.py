@@ -74,7 +74,9 @@ def numbers(owner, y_true):
 def _refuse(owner, constraint, values, sound, hint):
     if not sound.all():
         bad = values[~sound].ravel()[:5].tolist()
-        raise ParameterError(owner, "y_true", bad, constraint, hint)
+        error = ParameterError(owner, "y_true", bad, constraint, hint)
+        error.refused = ~sound
+        raise error
 
 
 def mean_per_example(values):

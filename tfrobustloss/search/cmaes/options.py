@@ -1,7 +1,9 @@
-"""What a CMA-ES search was asked to do, checked and as plain JSON."""
+"""Validates the arguments of `CmaSearch` and makes them plain JSON."""
 
 import json
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -24,22 +26,22 @@ _CHOICES = {"direction": ("min", "max"), "restarts": (None, "ipop", "bipop")}
 
 BOUNDARY_HANDLERS = ("BoundTransform", "BoundPenalty")
 
-_OURS = "Use the argument `{}` of CmaSearch."
+_ARGUMENT = "Use the argument `{}` of CmaSearch."
 _CLOCK = (
     "It would make the search depend on the clock or on files; it could not resume."
 )
 _OBJECTIVE = "Change the variables in your objective instead."
-# pycma's options that would undo what CmaSearch promises, and the way out
+# pycma's options that would break what CmaSearch promises, and what to do instead
 _REFUSED = {
-    "seed": _OURS.format("seed"),
-    "randn": _OURS.format("seed"),
-    "popsize": _OURS.format("population_size"),
-    "popsize_factor": _OURS.format("population_size"),
-    "bounds": _OURS.format("bounds"),
+    "seed": _ARGUMENT.format("seed"),
+    "randn": _ARGUMENT.format("seed"),
+    "popsize": _ARGUMENT.format("population_size"),
+    "popsize_factor": _ARGUMENT.format("population_size"),
+    "bounds": _ARGUMENT.format("bounds"),
     "timeout": _CLOCK,
     "signals_filename": _CLOCK,
     "termination_callback": _CLOCK,
-    "is_feasible": "Tell NaN instead: it is ranked last.",
+    "is_feasible": "Use NaN as the value instead: it ranks last.",
     "fixed_variables": _OBJECTIVE,
     "scaling_of_variables": _OBJECTIVE,
     "transformation": _OBJECTIVE,
@@ -49,44 +51,44 @@ _REFUSED = {
     "mean_shift_line_samples": "It draws from NumPy's global stream.",
     "CMA_sampler": "It has a random stream of its own.",
     "CMA_sampler_options": "It is for samplers, which are refused.",
-    "CMA_recombination_weights": _OURS.format("population_size"),
+    "CMA_recombination_weights": _ARGUMENT.format("population_size"),
     "vv": "It is for pycma's own experiments.",
 }
 
 
 def checked(
-    initial,
-    sigma0,
+    initial: Any,
+    sigma0: Any,
     *,
-    population_size,
-    bounds,
-    seed,
-    direction,
-    restarts,
-    max_restarts,
-    reevaluations,
-    overflow,
-    options,
-    known,
-):
+    population_size: Any,
+    bounds: Any,
+    seed: Any,
+    direction: Any,
+    restarts: Any,
+    max_restarts: Any,
+    reevaluations: Any,
+    overflow: Any,
+    options: Mapping[str, Any] | None,
+    known: Iterable[str],
+) -> dict[str, Any]:
     """The arguments of `CmaSearch` as plain JSON values.
 
     Args:
-        initial: As there, and all others.
-        sigma0: As there.
-        population_size: As there.
-        bounds: As there.
-        seed: As there.
-        direction: As there.
-        restarts: As there.
-        max_restarts: As there.
-        reevaluations: As there.
-        overflow: As there.
-        options: As there.
+        initial: As in `CmaSearch`, like the others but `known`.
+        sigma0: As in `CmaSearch`.
+        population_size: As in `CmaSearch`.
+        bounds: As in `CmaSearch`.
+        seed: As in `CmaSearch`.
+        direction: As in `CmaSearch`.
+        restarts: As in `CmaSearch`.
+        max_restarts: As in `CmaSearch`.
+        reevaluations: As in `CmaSearch`.
+        overflow: As in `CmaSearch`.
+        options: As in `CmaSearch`.
         known: Names of pycma's options.
 
     Returns:
-        Dict that is the same after a round trip through JSON.
+        Dict that a round trip through JSON does not change.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -105,7 +107,7 @@ def checked(
         if value not in _CHOICES[name]:
             raise ParameterError("CmaSearch", name, value, f"one of {_CHOICES[name]}")
     start = _vector("initial", initial)
-    settings = {
+    settings: dict[str, Any] = {
         "initial": start,
         **numbers,
         "sigma0": float(numbers["sigma0"]),
@@ -124,7 +126,7 @@ def checked(
     return settings
 
 
-def _vector(name, values):
+def _vector(name: str, values: Any) -> list[float]:
     try:
         vector = np.array(values, dtype=float)
     except (TypeError, ValueError):
@@ -137,8 +139,8 @@ def _vector(name, values):
     return vector.tolist()
 
 
-def _bounds(bounds, start):
-    """Both bounds as lists, None where there is none; None if there is none at all."""
+def _bounds(bounds: Any, start: list[float]) -> list[list[float | None]] | None:
+    """Both bounds as lists with None where there is no bound; None without any."""
     if bounds is None:
         return None
     constraint = "a pair (low, high) of numbers, lists of numbers, or None"
@@ -159,7 +161,7 @@ def _bounds(bounds, start):
     return [low, high] if any(b is not None for b in low + high) else None
 
 
-def _bound(bound, size):
+def _bound(bound: Any, size: int) -> list[float | None]:
     values = np.broadcast_to(np.array(bound, dtype=object), (size,)).tolist()
     values = [None if value is None else float(value) for value in values]
     if any(value is not None and math.isnan(value) for value in values):
@@ -167,19 +169,22 @@ def _bound(bound, size):
     return [None if v is None or math.isinf(v) else v for v in values]
 
 
-def _options(options, known):
+def _options(options: Mapping[str, Any] | None, known: Iterable[str]) -> dict[str, Any]:
     names = {name.lower(): name for name in known}
-    checked = {}
+    checked: dict[str, Any] = {}
     for key, value in (options or {}).items():
         name = names.get(str(key).lower())
         if name is None:
-            hint = "print(cma.CMAOptions()) lists them."
             raise ParameterError(
-                "CmaSearch", "options", {key: value}, "options of pycma", hint
+                "CmaSearch",
+                "options",
+                {key: value},
+                "options of pycma",
+                "print(cma.CMAOptions()) lists them.",
             )
-        hint = _REFUSED.get(name)
+        hint = _REFUSED.get(name, "")
         if name.startswith("verb"):
-            hint = "The search is silent and writes its journal alone."
+            hint = "The search is silent and writes no file but its journal."
         if name == "CMA_diagonal" and not isinstance(value, bool):
             hint = (
                 "A schedule makes pycma continue on NumPy's global stream, so that the "
@@ -203,7 +208,7 @@ def _options(options, known):
         ) from None
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError

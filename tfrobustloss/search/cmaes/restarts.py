@@ -1,4 +1,4 @@
-"""When a run of CMA-ES has converged: how the next one begins (IPOP and BIPOP)."""
+"""Restarts of CMA-ES: IPOP and BIPOP."""
 
 import dataclasses
 
@@ -18,14 +18,14 @@ class Run:
     """
 
     index: int
-    population_size: int
+    population_size: int | None
     sigma_factor: float = 1.0
     generations: float | None = None
     stream: np.random.RandomState | None = None
 
 
 class Restarts:
-    """The runs that follow the first, each from numbers of its own.
+    """The runs that follow the first, each with random numbers of its own.
 
     IPOP doubles the population at every restart. BIPOP spends about as many
     evaluations again on runs with small populations and small steps in between:
@@ -34,8 +34,8 @@ class Restarts:
         population = population0 * (2 ** large runs) ** (u ** 2),   sigma0 * .01 ** v
 
     with u and v uniform in [0, 1) and at most half the evaluations of the large runs.
-    pycma has both, but only inside `fmin`, which calls the objective itself; this is
-    the same schedule for ask and tell.
+    pycma has both, but only inside `fmin`, which calls the objective itself; these are
+    the same schedules for ask and tell.
 
     Args:
         kind: None, `"ipop"` or `"bipop"`.
@@ -50,7 +50,14 @@ class Restarts:
         Function Testbed", GECCO 2009.
     """
 
-    def __init__(self, kind, limit, population_size, generations, seed):
+    def __init__(
+        self,
+        kind: str | None,
+        limit: int,
+        population_size: int,
+        generations: float,
+        seed: int,
+    ) -> None:
         self._limit = limit if kind else 0
         self._balanced = kind == "bipop"
         self._population_size = population_size
@@ -62,7 +69,7 @@ class Restarts:
         self._spent = {"small": 0, "large": 0}
         self._evaluations = 0
 
-    def following(self, evaluations):
+    def following(self, evaluations: int) -> Run | None:
         """The next run, or None after the last.
 
         Args:

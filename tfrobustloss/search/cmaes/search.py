@@ -1,46 +1,59 @@
 """CMA-ES by pycma behind ask and tell, exactly resumable from a journal."""
 
-import importlib.metadata
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import cma
+import numpy as np
 
-from tfrobustloss.search import journal as _journal
 from tfrobustloss.search.ask_tell import AskTell
-from tfrobustloss.search.cmaes import options as _options
-from tfrobustloss.search.cmaes.strategy import Strategy
+from tfrobustloss.search.cmaes.options import checked
+from tfrobustloss.search.cmaes.strategy import (
+    Strategy,
+    VectorCodec,
+    known_options,
+    packages,
+)
+from tfrobustloss.search.journal import Journal, header_of
+
+_OWNER = "CmaSearch"
+_JOURNAL_FORMAT = "tfrobustloss.CmaSearch/1"
+
+Bound = float | Sequence[float | None] | np.ndarray | None
 
 
-class CmaSearch(AskTell):
-    """Looks for the vector with the best value, a generation of candidates at a time.
+class CmaSearch(AskTell[np.ndarray]):
+    """Minimises or maximises a function of a vector by CMA-ES.
 
-    The numbers are pycma's: the same options give the same points, bit for bit. Around
-    it: values may come in any order; a value that is NaN or infinite ranks last, points
-    nearer the mean before farther ones; NumPy's global random state is neither read nor
-    written; and a journal has every value on disk before `tell` returns, from which a
-    search that was killed goes on as if it had not been.
+    The numbers are pycma's: the same options give the same points, bit for bit. In
+    addition, values may come in any order; a value that is NaN or infinite ranks last,
+    points nearer the mean before farther ones; NumPy's global random state is neither
+    read nor written; and with a journal every value is on disk before `tell` returns,
+    so that a search that was killed goes on as if it had never stopped.
 
     Ties do not stop it. Of pycma's reasons to stop, those about values alone are off
     (`tolfun`, `tolfunhist`, `tolfunrel`, `tolflatfitness`, `tolstagnation`), and after
-    ten generations in a row of equal values the distribution waits for one that tells
-    it something. A generation without a finite value leaves the mean where it is and
-    halves the step size, down to 1/128. Left are the reasons that are about the
-    distribution (`tolx`, `tolfacupx`, `tolupsigma`, `tolxstagnation`, `noeffectaxis`,
+    ten generations in a row of equal values the distribution waits for one whose
+    values differ. A generation without a finite value leaves the mean where it is and
+    halves the step size, down to 1/128. The reasons that are about the distribution
+    (`tolx`, `tolfacupx`, `tolupsigma`, `tolxstagnation`, `noeffectaxis`,
     `noeffectcoord`, `tolconditioncov`) and the budgets (`maxiter`, `maxfevals`,
-    `ftarget`). Each can be set in `options`.
+    `ftarget`) stay. Each can be set in `options`.
 
     With `restarts`, a run ends when its deviations fall below 1e-6 of `sigma0`, or when
     nothing has improved for hundreds of generations (pycma's `tolstagnation`). The next
-    begins at a point drawn from N(initial, sigma0 ** 2), as `restarts.Restarts` says.
+    begins at a point drawn from N(initial, sigma0 ** 2), see `restarts.Restarts`.
 
     With `reevaluations`, that many of the best of each generation are handed out again
-    once all values are in, and the mean of both values counts: the lucky ones do not
-    lead the search. Only such means can become `best`. A generation then takes
-    `population_size + reevaluations` evaluations. The step size is not touched.
+    after all its values have arrived, and the mean of both values counts, so that
+    lucky evaluations do not lead the search. Only these means can become `best`. A
+    generation then takes `population_size + reevaluations` evaluations. The step size
+    is not changed.
 
-    With `overflow`, `ask` does not run dry at the end of a generation: it draws further
-    candidates of the same distribution, and the generation ends with the first
+    With `overflow`, `ask` does not return None at the end of a generation: it draws
+    further candidates of the same distribution, and the generation ends with the first
     `population_size` values that arrive. The order of arrival then decides how the
-    search goes on; the journal has it.
+    search goes on, and the journal records it.
 
     Args:
         initial: Where to begin, list or array of numbers.
@@ -55,16 +68,16 @@ class CmaSearch(AskTell):
         max_restarts: Int >= 0, the small restarts of BIPOP not counted.
         reevaluations: Int >= 0, candidates a generation to evaluate twice.
         overflow: Whether to draw further candidates instead of waiting.
-        journal: Path of the journal, or None for none. One that is there is continued
-            if it is of a search with the same options.
+        journal: Path of the journal, or None for none. An existing journal of a
+            search with the same options is continued.
         options: Dict of further options of pycma, plain JSON values. `ftarget` is in
             the terms of `direction`.
 
     Raises:
         RuntimeError: Another search has the journal open.
         TypeError: An argument is of the wrong kind.
-        ValueError: An argument is outside its range, an option would break what is
-            promised above, or the journal is of a search with other options.
+        ValueError: An argument is outside its range, an option would break what this
+            class promises, or the journal is of a search with other options.
 
     Example:
         >>> search = CmaSearch([1.0, 1.0], 0.5, options={"ftarget": 1e-10})
@@ -82,21 +95,21 @@ class CmaSearch(AskTell):
 
     def __init__(
         self,
-        initial,
-        sigma0,
+        initial: Sequence[float] | np.ndarray,
+        sigma0: float,
         *,
-        population_size=None,
-        bounds=None,
-        seed=0,
-        direction="min",
-        restarts=None,
-        max_restarts=9,
-        reevaluations=0,
-        overflow=False,
-        journal=None,
-        options=None,
-    ):
-        settings = _options.checked(
+        population_size: int | None = None,
+        bounds: tuple[Bound, Bound] | None = None,
+        seed: int = 0,
+        direction: str = "min",
+        restarts: str | None = None,
+        max_restarts: int = 9,
+        reevaluations: int = 0,
+        overflow: bool = False,
+        journal: str | os.PathLike[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        settings = checked(
             initial,
             sigma0,
             population_size=population_size,
@@ -108,49 +121,66 @@ class CmaSearch(AskTell):
             reevaluations=reevaluations,
             overflow=overflow,
             options=options,
-            known=cma.CMAOptions(),
+            known=known_options(),
         )
-        strategy = Strategy(settings)
-        settings["population_size"] = strategy.population_size
-        super().__init__(strategy, settings, _packages(), journal)
+        self._cma = Strategy(settings)
+        settings["population_size"] = self._cma.population_size
+        super().__init__(
+            self._cma,
+            owner=_OWNER,
+            codec=VectorCodec(self._cma),
+            settings=settings,
+            packages=packages(),
+            journal=journal,
+            journal_format=_JOURNAL_FORMAT,
+        )
 
     @classmethod
-    def resume(cls, journal):
-        """The search of a journal, as it was when the last value was told.
+    def resume(cls, journal: str | os.PathLike[str]) -> "CmaSearch":
+        """The search of a journal, as it was after its last value.
 
         Args:
-            journal: Path of the journal, which the search goes on writing.
+            journal: Path of the journal, to which the search adds further values.
 
         Returns:
-            The search. Candidates that were out and not told are handed out again.
+            The search. Candidates without a value are handed out again.
 
         Raises:
             RuntimeError: Another search has the journal open.
-            ValueError: There is no such journal, or it lost its first line.
+            ValueError: There is no journal, or its first line is damaged.
         """
-        return cls(**_journal.header_of(journal)["options"], journal=journal)
+        header = header_of(journal, _OWNER, _JOURNAL_FORMAT)
+        return cls(**header["options"], journal=journal)
+
+    @staticmethod
+    def open_journal(journal: str | os.PathLike[str]) -> Journal:
+        """The journal of a `CmaSearch` as a file, to look at or to empty.
+
+        Args:
+            journal: Path of the journal; it is made if it is not there.
+
+        Raises:
+            RuntimeError: Another search has the journal open.
+            ValueError: No file can be written there, or the file is something else.
+        """
+        return Journal(journal, _OWNER, _JOURNAL_FORMAT)
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """Number of coordinates."""
         return len(self._settings["initial"])
 
     @property
-    def population_size(self):
+    def population_size(self) -> int:
         """Candidates a generation, in this run."""
-        return self._strategy.population_size
+        return self._cma.population_size
 
     @property
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """Mean of the distribution, inside the bounds; shape `(dimension,)`."""
-        return self._strategy.mean()
+        return self._cma.mean()
 
     @property
-    def sigma(self):
+    def sigma(self) -> float:
         """Step size, the overall standard deviation of the distribution."""
-        return self._strategy.sigma
-
-
-def _packages():
-    names = ("cma", "numpy")
-    return {name: importlib.metadata.version(name) for name in names}
+        return self._cma.sigma

@@ -1,6 +1,9 @@
-"""The three ways to write a Taylor loss as a vector that a search explores."""
+"""A Taylor loss as a vector to search, in three forms; arguments of the search."""
 
+import importlib.resources
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,16 +14,79 @@ from tfrobustloss._core.validation import (
     Range,
     check,
 )
+from tfrobustloss.experiments import trainer
 from tfrobustloss.losses import canonical_taylor, families, taylor_polynomial
 
 FORMS = ("canonical", "12", "16")
 STARTS = ("gce", "mae", "ce", "zeros")
 _GCE_SCALE = 1.5  # the scale at which the published search began
-_ETA = {"eta": Range(low=0, open_low=True, optional=True)}
+LIMITS = {
+    "generations": Range(low=1, integer=True),
+    "population_size": Range(low=3, integer=True),
+    "sigma0": Range(low=0, open_low=True),
+    "seeds_per_candidate": Range(low=1, integer=True),
+    "noise_draws": Range(low=1, integer=True),
+    "learning_rate": Range(low=0, open_low=True),
+    "epochs": Range(low=1, integer=True),
+    "batch_size": Range(low=1, integer=True),
+    "momentum": Range(0, 1, open_high=True),
+    "seed": Range(0, 2**32 - 1, integer=True),
+    "lease_seconds": Range(low=0, open_low=True),
+    "eta": Range(low=0, open_low=True, optional=True),
+}
+
+
+def checked_rates(
+    numbers: Mapping[str, Any],
+    learning_rates: Any,
+    trainer_options: Mapping[str, Any],
+) -> list[float]:
+    """Validates the arguments of `TaylorLossSearch`.
+
+    Args:
+        numbers: Dict of names of `LIMITS` to values.
+        learning_rates: A number or a sequence of them.
+        trainer_options: Dict of further arguments of `Trainer`.
+
+    Returns:
+        The learning rates as a list.
+
+    Raises:
+        TypeError: A value is of the wrong kind, or an option is unknown.
+        ValueError: A value is outside its range.
+    """
+    check("search", LIMITS, **numbers)
+    rates = np.atleast_1d(learning_rates).tolist()
+    for rate in rates or [None]:
+        check("search", LIMITS, learning_rate=rate)
+    trainer.check_options("search", trainer_options)
+    return rates
+
+
+def decisive_options(trainer_options: Mapping[str, Any]) -> dict[str, str]:
+    """The options of `Trainer` that the values of candidates depend on, as texts."""
+    return {
+        name: str(value)
+        for name, value in trainer_options.items()
+        if name != "num_threads"  # changes nothing but the time
+    }
+
+
+def start_file(start: Any) -> str | None:
+    """Path of the preset that a start is read from; None if it is no preset.
+
+    Args:
+        start: As in `Form.start`.
+    """
+    if not isinstance(start, str | os.PathLike) or start in STARTS:
+        return None
+    if start in presets.names():
+        return str(importlib.resources.files(presets) / f"{os.fspath(start)}.json")
+    return os.fspath(start)
 
 
 class Form:
-    """A vector of parameters of a `TaylorLoss`, and what goes with it.
+    """A parametrization of `TaylorLoss`: its vectors, their starts and their scale.
 
     Args:
         name: `"canonical"`, `"12"` or `"16"`.
@@ -33,11 +99,11 @@ class Form:
         family: `LossFamily` of the vectors that `scaled` returns.
     """
 
-    def __init__(self, name, num_classes, eta=None):
+    def __init__(self, name: str, num_classes: int, eta: float | None = None) -> None:
         if name not in FORMS:
             constraint = f"one of {', '.join(FORMS)}"
             raise ParameterError("search", "form", name, constraint)
-        check("search", _ETA, eta=eta)
+        check("search", LIMITS, eta=eta)
         self.name = name
         self.eta = eta
         self.num_classes = num_classes
@@ -46,8 +112,8 @@ class Form:
         else:
             self.family = families.taylor(int(name))
 
-    def start(self, start):
-        """The vector of a start.
+    def start(self, start: Any) -> np.ndarray:
+        """The vector where a search begins.
 
         Args:
             start: One of `STARTS`, path of a preset, `TaylorLoss`, or a vector.
@@ -56,8 +122,8 @@ class Form:
             Float64 array.
 
         Raises:
-            TypeError: It is none of these kinds.
-            ValueError: There is no such start, or it has another length.
+            TypeError: `start` is none of these.
+            ValueError: The preset does not exist, or the vector has another length.
         """
         if isinstance(start, str) and start in STARTS:
             return self._from_canonical(self._named(start))
@@ -78,7 +144,7 @@ class Form:
             raise ParameterError("search", "start", start, constraint)
         return vector
 
-    def scaled(self, vector):
+    def scaled(self, vector: np.ndarray) -> np.ndarray:
         """The vector whose loss has the range `eta`; NaN for a constant loss."""
         vector = np.array(vector, "float64")
         if self.eta is None:
@@ -91,20 +157,20 @@ class Form:
         vector[0 if self.name == "canonical" else 2 :] *= factor
         return vector
 
-    def theta(self, vector):
+    def theta(self, vector: np.ndarray) -> list[float]:
         """The parameters of the `TaylorLoss` of a vector, scaled."""
         return self._theta(self.scaled(vector))
 
-    def coefficients(self, vector):
+    def coefficients(self, vector: np.ndarray) -> np.ndarray:
         """The canonical form of a vector, scaled."""
         return canonical_taylor.from_theta(self.theta(vector), self.num_classes)
 
-    def _theta(self, vector):
+    def _theta(self, vector: np.ndarray) -> list[float]:
         if self.name == "canonical":
             return canonical_taylor.to_theta(vector, self.num_classes)
         return [float(value) for value in vector]
 
-    def _named(self, start):
+    def _named(self, start: str) -> np.ndarray:
         fit = {
             "gce": lambda: _GCE_SCALE * self._fit(losses.GeneralizedCrossEntropy(0.7)),
             "mae": lambda: self._fit(losses.MeanAbsoluteError()),
@@ -113,21 +179,21 @@ class Form:
         }
         return fit[start]()
 
-    def _fit(self, loss):
+    def _fit(self, loss: Any) -> np.ndarray:
         return canonical_taylor.fit(loss, self.num_classes)
 
-    def _from_canonical(self, vector):
+    def _from_canonical(self, vector: np.ndarray) -> np.ndarray:
         if self.name == "canonical":
             return vector
         return self._from_theta(canonical_taylor.to_theta(vector, self.num_classes))
 
-    def _from_theta(self, theta):
+    def _from_theta(self, theta: Sequence[float]) -> np.ndarray:
         if self.name == "canonical":
             return canonical_taylor.from_theta(theta, self.num_classes)
         size = self.family.dimension
         return np.array([*theta, *[0.0] * size][:size])  # the last four do nothing
 
-    def _preset(self, path):
+    def _preset(self, path: str | os.PathLike[str]) -> Any:
         try:
             return presets.load_preset(path)
         except ValueError as error:

@@ -1,27 +1,30 @@
-"""The settings beside a journal, and the preset of what a search found."""
+"""Settings file of a journal, and the preset that a search saves."""
 
 import contextlib
 import datetime
 import hashlib
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from tfrobustloss import presets
 from tfrobustloss._core import files, provenance
 from tfrobustloss._core.validation import ParameterError
-from tfrobustloss.search import journal as _journal
 from tfrobustloss.search.cmaes import CmaSearch
 
+Path = str | os.PathLike[str]
 
-def settings_path(journal):
-    """Where the settings of a journal are kept."""
+
+def settings_path(journal: Path) -> str:
+    """Path of the settings of a journal."""
     return f"{os.fspath(journal)}.settings.json"
 
 
-def check_or_write_settings(journal, settings):
-    """Keeps the settings of a new journal; raises if an old one had others.
+def check_or_write_settings(journal: Path, settings: dict[str, Any]) -> None:
+    """Writes the settings of a new journal; raises if an old one has others.
 
-    A journal in which no candidate has a value is new: its search may have failed.
+    A journal without the value of any candidate counts as new.
 
     Args:
         journal: Path of the journal.
@@ -30,11 +33,11 @@ def check_or_write_settings(journal, settings):
     Raises:
         RuntimeError: Another search has the journal open.
         ValueError: The journal is of a search with other settings, or its settings
-            are gone.
+            are missing.
     """
     path = settings_path(journal)
     settings = json.loads(json.dumps(settings))
-    with contextlib.closing(_journal.Journal(journal)) as opened:
+    with contextlib.closing(CmaSearch.open_journal(journal)) as opened:
         if opened.forget_untold():
             files.write(path, f"{json.dumps(settings, indent=1)}\n".encode())
             return
@@ -51,17 +54,19 @@ def check_or_write_settings(journal, settings):
             constraint = f"new, or of a search with {name}={settings.get(name)!r}"
             hint = (
                 f"That one has {name}={recorded.get(name)!r}. Give the same options "
-                "to go on with it, or another journal to begin anew."
+                "to go on with it, or another journal to start again."
             )
             raise ParameterError("search", "journal", journal, constraint, hint)
 
 
-def open_journal(journal, settings, *arguments, **options):
-    """A `CmaSearch` whose journal is of these settings.
+def open_search(
+    journal: Path | None, settings: dict[str, Any], *arguments: Any, **options: Any
+) -> CmaSearch:
+    """A `CmaSearch` with a journal of these settings.
 
     Args:
         journal: Path of the journal, or None.
-        settings: Dict of plain JSON values that decide the values of candidates.
+        settings: Dict of plain JSON values that the values of candidates depend on.
         *arguments: Of `CmaSearch`.
         **options: Of `CmaSearch`.
 
@@ -74,20 +79,38 @@ def open_journal(journal, settings, *arguments, **options):
     return CmaSearch(*arguments, journal=journal, **options)
 
 
-def check_apart(path, journal):
-    """Raises if a file would replace a journal or its settings."""
-    kept = [] if journal is None else [os.fspath(journal), settings_path(journal)]
-    if os.path.realpath(path) in map(os.path.realpath, kept):
-        constraint = "another file than the journal and its settings"
-        raise ParameterError("save_preset", "path", path, constraint)
+def check_apart(
+    owner: str, name: str, path: Path, others: Mapping[str, Path | None]
+) -> None:
+    """Raises if a file to be written is one of others, perhaps by another path.
+
+    Args:
+        owner: Name of what was called, for errors.
+        name: Name of the argument that the path came from.
+        path: Path of the file to be written.
+        others: Dict of descriptions of files that must stay to their paths or None.
+
+    Raises:
+        ValueError: It would replace one of them.
+    """
+    for text, other in others.items():
+        if other is not None and _is_same_file(path, other):
+            constraint, hint = f"another file than {text}", "One would erase the other."
+            raise ParameterError(owner, name, path, constraint, hint)
 
 
-def preset(search, found):
-    """The record of a search, as `tfrobustloss.presets.load_preset` reads it.
+def _is_same_file(path: Path, other: Path) -> bool:
+    if os.path.exists(path) and os.path.exists(other):
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def preset(search: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """The record of a search, for `tfrobustloss.presets.load_preset`.
 
     Args:
         search: A `TaylorLossSearch`.
-        found: What its `best` returns.
+        found: The result of its `best`.
 
     Returns:
         Dict of plain JSON values.
@@ -116,7 +139,7 @@ def preset(search, found):
     }
 
 
-def _hash(journal):
+def _hash(journal: Path | None) -> dict[str, str] | None:
     if journal is None:
         return None
     with open(journal, "rb") as file:

@@ -1,4 +1,4 @@
-"""What a process of a shared search is: Keras Tuner's environment variables."""
+"""Role of a process in a shared search, from Keras Tuner's environment variables."""
 
 import os
 
@@ -6,14 +6,14 @@ IP, PORT = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 TUNER = "KERASTUNER_TUNER_ID"
 
 
-def role():
-    """What this process is: None, `"chief"` or `"worker"`.
+def role() -> str | None:
+    """Role of this process: None, `"chief"` or `"worker"`.
 
-    Without an address the service stays on this machine. A port alone, which one
-    shell may have for several commands, makes no role.
+    Without an address the service is reachable from this machine only. A port without
+    an id makes no role: one shell may set it for several commands.
 
     Raises:
-        ValueError: There is a role and no port.
+        ValueError: There is an id and no port.
     """
     if not os.environ.get(TUNER):
         return None

@@ -1,19 +1,23 @@
-"""One `TaylorLossSearch` by many processes, through Keras Tuner's service.
+"""One `TaylorLossSearch` in many processes, through Keras Tuner's service.
 
-The chief has the candidates and the journal and trains nothing. A worker is given a
-vector and says its value. Both travel as text: Keras Tuner's messages have room for 32
-bits of a float, and the history is to be that of a search in one process.
+The chief has the candidates and the journal and trains nothing. A worker gets a vector
+and returns its value. Both travel as text: Keras Tuner's messages hold 32 bits of a
+float, and the history must be that of a search in one process.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras_tuner
-from keras_tuner.engine.trial import TrialStatus
+import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
+from tfrobustloss.search.cmaes import CmaSearch
 from tfrobustloss.search.tuner import roles, service
+from tfrobustloss.search.tuner.keras_tuner_private import Trial, TrialStatus
 from tfrobustloss.search.tuner.oracle import CMAESOracle
 
 _VECTOR, _SETTINGS, _SCORE = "vector", "settings", "accuracy"
@@ -29,7 +33,13 @@ class TaylorOracle(CMAESOracle):
         progress: A `Progress`, or None.
     """
 
-    def __init__(self, search, candidates, lease_seconds, progress=None):
+    def __init__(
+        self,
+        search: Any,
+        candidates: CmaSearch | None,
+        lease_seconds: float,
+        progress: Any = None,
+    ) -> None:
         space = keras_tuner.HyperParameters()
         for name in (_VECTOR, _SETTINGS):
             space.Fixed(name, "")
@@ -46,34 +56,38 @@ class TaylorOracle(CMAESOracle):
         self._candidates, self._progress = candidates, progress
         self._texts = _Texts(_digest(search.settings))
 
-    def open_search(self):
-        """The search's own candidates, and how their vectors travel."""
+    def open_search(self) -> tuple[Any, CmaSearch]:
+        """How vectors travel, and the candidates of the Taylor search."""
+        if self._candidates is None:
+            raise RuntimeError("search: a worker has no candidates of its own.")
         return self._texts, self._candidates
 
-    def close(self):
-        """Does nothing: the journal is the search's."""
+    def close(self) -> None:
+        """Does nothing: the journal belongs to the Taylor search."""
 
-    def on_ended(self, trial):
-        """Tells the search; a training that diverges is no failure."""
-        generation = self._candidates.generation
+    def on_ended(self, trial: Trial) -> None:
+        """Passes the value to the search; a training that diverges is no failure."""
+        generation = self._opened.generation
         self._tell(trial)
         if self._progress is not None:
             self._progress.candidate()
-            if self._candidates.generation > generation:
+            if self._opened.generation > generation:
                 self._progress.generation()
 
 
 class _Texts:
     """Vectors as the values of a trial."""
 
-    def __init__(self, digest):
+    def __init__(self, digest: str) -> None:
         self._digest = digest
 
-    def values(self, vector):
+    def values(self, vector: np.ndarray) -> dict[str, str]:
         return {_VECTOR: json.dumps(vector.tolist()), _SETTINGS: self._digest}
 
 
-def lead(search, candidates, lease_seconds, progress):
+def lead(
+    search: Any, candidates: CmaSearch, lease_seconds: float, progress: Any
+) -> None:
     """Serves the candidates of a search to workers until it is over.
 
     Args:
@@ -87,18 +101,22 @@ def lead(search, candidates, lease_seconds, progress):
         OSError: The port is taken.
     """
     if search.journal is None:
-        constraint = "a path, where the chief keeps what its workers find"
+        constraint = "a path, where the chief writes the values of its workers"
         raise ParameterError("search", "journal", None, constraint)
     oracle = TaylorOracle(search, candidates, lease_seconds, progress)
     oracle.keeps_workers = True
-    oracle._set_project_dir(*os.path.split(f"{os.fspath(search.journal)}.trials"))
+    oracle.set_project_dir(*os.path.split(f"{os.fspath(search.journal)}.trials"))
     oracle.begin()
     oracle.save()
     service.serve(oracle)
 
 
-def work(search, score, lease_seconds):
-    """Scores candidates for a chief until it says that the search is over.
+def work(
+    search: Any,
+    score: Callable[[Sequence[float], int], float],
+    lease_seconds: float,
+) -> int:
+    """Scores candidates for a chief until the search is over.
 
     Args:
         search: A `TaylorLossSearch` with the chief's settings.
@@ -110,7 +128,7 @@ def work(search, score, lease_seconds):
 
     Raises:
         ValueError: The chief's search has other settings.
-        ConnectionError: There is no chief.
+        ConnectionError: The chief does not answer.
     """
     client = service.SearchClient(TaylorOracle(search, None, lease_seconds))
     tuner_id, done = os.environ[roles.TUNER], 0
@@ -135,6 +153,6 @@ def work(search, score, lease_seconds):
         done += 1
 
 
-def _digest(settings):
+def _digest(settings: dict[str, Any]) -> str:
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -3,20 +3,21 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
+import threading
 import time
 
 import keras_tuner
 import pytest
 
 from tfrobustloss.search import CMAES
-from tfrobustloss.search.tuner import roles as _roles
 from tfrobustloss.search.tuner import service
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.search.tuner.test_distributed"])
-TRIALS = 32
+PROCESSES.set_forkserver_preload(["tests.search.tuner.test_service"])
+TRIALS = 24
 
 
 class Slow(CMAES):
@@ -24,7 +25,7 @@ class Slow(CMAES):
 
     stuck_from = None  # the first trial of this number or later never ends
     error = None
-    seconds = 0.04
+    seconds = 0.02
 
     def run_trial(self, trial, **fit_kwargs):
         if self.error:
@@ -48,23 +49,23 @@ class Slow(CMAES):
             file.write(f"{text}\n")
 
 
-def tuner_in(folder, **options):
+def tuner_in(folder, tuner_class=Slow, **options):
     space = keras_tuner.HyperParameters()
     space.Float("x", 0, 1)
     space.Float("y", 0, 1)
-    return Slow(
+    return tuner_class(
         hyperparameters=space,
         directory=str(folder),
         project_name="p",
-        **{"max_trials": TRIALS, "population_size": 8, "lease_seconds": 1, **options},
+        **{"max_trials": TRIALS, "population_size": 8, "lease_seconds": 0.7, **options},
     )
 
 
-def play(role, port, folder, stuck_from=None, error=None, seconds=0.04, **options):
+def play(role, port, folder, stuck_from=None, error=None, seconds=0.02, **options):
     """What one process does."""
     os.environ["KERASTUNER_TUNER_ID"] = role
     os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
-    service.PATIENCE_SECONDS = 30.0
+    service.PATIENCE_SECONDS, service.LINGER_SECONDS = 30.0, 1.5
     tuner = tuner_in(folder, **options)
     tuner.stuck_from, tuner.error, tuner.seconds = stuck_from, error, seconds
     tuner.search(verbose=0)
@@ -115,17 +116,16 @@ def test_killed_stopped_and_restarted(start, tmp_path):
     chief = start("chief")
     killed = start("worker-killed", stuck_from=5)
     stopped = start("worker-stopped", stuck_from=8)
-    workers = [start("worker-a"), start("worker-b")]
     project = tmp_path / "p"
-
+    # others begin when both are stuck: else they might be through before
     wait_for((project / "stuck-worker-killed").exists)
     killed.kill()
     wait_for((project / "stuck-worker-stopped").exists)
     os.kill(stopped.pid, signal.SIGSTOP)
-    wait_for(lambda: told(tmp_path) >= 18)
+    workers = [start("worker-a"), start("worker-b")]
+    wait_for(lambda: told(tmp_path) >= 12)
     chief.kill()
     chief.join()
-    time.sleep(0.5)
     chief = start("chief")
     wait_for(lambda: told(tmp_path) == TRIALS)
     (project / "freed-worker-stopped").touch()
@@ -148,8 +148,8 @@ def test_killed_stopped_and_restarted(start, tmp_path):
 
 
 def test_a_sign_of_life_keeps_a_long_trial(start, tmp_path):
-    roles = ("chief", "worker-a", "worker-b")
-    processes = [start(role, seconds=2.0, max_trials=2) for role in roles]
+    names = ("chief", "worker-a", "worker-b")
+    processes = [start(role, seconds=1.4, max_trials=2) for role in names]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
@@ -157,35 +157,114 @@ def test_a_sign_of_life_keeps_a_long_trial(start, tmp_path):
     assert sorted(sum(notes, [])) == ["0", "1"]  # none was handed over
 
 
-def test_where_nothing_works_everybody_ends(start):
-    processes = [start(role, error="no such layer") for role in ("chief", "worker-a")]
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 1
+# --- a chief and a worker in one process
 
 
-def test_what_a_worker_tells_of_a_failed_trial(start, tmp_path):
-    processes = [
-        start(role, error="no such layer", max_trials=2) for role in ("chief", "worker")
+class Reporting(Slow):
+    """Returns the metrics that each trial of `results` has."""
+
+    results = ({"loss": 0.5},)
+
+    def run_trial(self, trial, **fit_kwargs):
+        self.note("done", trial.trial_id)
+        return self.results[min(int(trial.trial_id), len(self.results) - 1)]
+
+
+@pytest.fixture
+def chief_and_worker(monkeypatch, tmp_path):
+    """Function that runs both in this process; what they raised, or None."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
+    monkeypatch.setattr(service, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(service, "PATIENCE_SECONDS", 30.0)
+    tuners, raised = {}, {}
+
+    def search(role):
+        try:
+            tuners[role].search(verbose=0)
+        except Exception as error:
+            raised[role] = error
+
+    def function(tuner_class, **options):
+        for role in ("chief", "worker"):
+            monkeypatch.setenv("KERASTUNER_TUNER_ID", role)
+            tuners[role] = tuner_in(tmp_path, tuner_class, **options)
+        thread = threading.Thread(target=search, args=("chief",))
+        thread.start()
+        search("worker")
+        thread.join(30)
+        assert not thread.is_alive()
+        return raised.get("chief"), raised.get("worker")
+
+    return function
+
+
+class Failing(Slow):
+    error = "no such layer"
+
+
+def test_where_nothing_works_everybody_ends(chief_and_worker):
+    chief, worker = chief_and_worker(Failing, max_consecutive_failed_trials=2)
+    assert "2 trials in a row have failed" in str(chief)
+    assert "no such layer" in str(chief)
+    assert "the chief refused EndTrial" in str(worker)
+
+
+def test_what_a_worker_tells_of_a_failed_trial(chief_and_worker, tmp_path):
+    chief, worker = chief_and_worker(Failing, max_trials=2)
+    assert "none of 2 trials has succeeded" in str(chief)
+    assert worker is None
+    trial = json.loads((tmp_path / "p" / "trial_0" / "trial.json").read_text())
+    assert trial["status"] == "FAILED"
+    assert "no such layer" in trial["message"]
+
+
+def test_an_objective_that_a_worker_does_not_report(chief_and_worker, tmp_path):
+    objective = keras_tuner.Objective("val_loss", "min")
+    chief, worker = chief_and_worker(Reporting, objective=objective)
+    told = r"reports: 'loss'\. Received: objective='val_loss'"
+    assert re.search(told, str(worker))
+    assert re.search(
+        f"^CMAES: worker has ended the search. CMAES: .*{told}", str(chief)
+    )
+    assert (tmp_path / "p" / "done-worker").read_text().split() == ["00"]
+    assert (
+        json.loads((tmp_path / "p" / "trial_00" / "trial.json").read_text())["status"]
+        == "RUNNING"
+    )
+
+
+def test_some_trials_of_a_worker_without_the_objective(chief_and_worker, tmp_path):
+    class Sometimes(Reporting):
+        results = {"val_loss": 0.5}, {"loss": 0.5}, {"val_loss": 0.25}
+
+    objective = keras_tuner.Objective("val_loss", "min")
+    assert chief_and_worker(Sometimes, objective=objective, max_trials=3) == (
+        None,
+        None,
+    )
+    trials = [
+        json.loads((tmp_path / "p" / f"trial_{i}" / "trial.json").read_text())
+        for i in range(3)
     ]
-    for process in processes:
-        process.join(60)
-    trial = tuner_in(tmp_path, max_trials=2).oracle.trials["0"]
-    assert trial.status == "FAILED"
-    assert "no such layer" in trial.message
+    assert [one["status"] for one in trials] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert "reports: 'loss'" in trials[1]["message"]
 
 
-def test_roles(monkeypatch):
-    for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"):
-        monkeypatch.setenv(f"KERASTUNER_{name}", "")
-        monkeypatch.delenv(f"KERASTUNER_{name}")
-    assert _roles.role() is None
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
-    assert _roles.role() == "chief"
-    assert os.environ["KERASTUNER_ORACLE_IP"] == "127.0.0.1"
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker-1")
-    assert _roles.role() == "worker"
+def test_what_ends_a_worker_for_another_reason(chief_and_worker):
+    class Nothing(Reporting):
+        results = (None,)
+
+    chief, worker = chief_and_worker(Nothing)
+    assert isinstance(worker, TypeError)
+    assert "must return a number" in str(worker)
+    assert "must return a number" in str(chief)
+
+
+# --- ports
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "10.0.0.5", "chief.example.org"])

@@ -1,5 +1,6 @@
-"""What `tfrobustloss estimate` works on: files of the user, or a dataset made noisy."""
+"""Input of `tfrobustloss estimate`: the user's files, or a dataset with added noise."""
 
+import argparse
 import dataclasses
 
 import numpy as np
@@ -11,16 +12,16 @@ from tfrobustloss.experiments import noise_matrix
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given:
-    """Labels with what belongs to them.
+    """Labels, and the arrays from which their noise is estimated.
 
     Attributes:
-        name: What they are called in the output.
-        labels: As read, or as made wrong.
-        probabilities: Array, or None if they have to be made.
-        features: Array to make them from, or None.
-        num_classes: Number of classes, or None if the arrays tell.
+        name: Name in the output.
+        labels: Labels as read, or with the noise added.
+        probabilities: Array, or None if they have to be predicted.
+        features: Array to predict them from, or None.
+        num_classes: Number of classes, or None to take it from the arrays.
         class_names: Tuple of strings, or None.
-        clean: The right labels, or None if nobody knows them.
+        clean: The right labels, or None if they are not known.
     """
 
     name: str
@@ -32,8 +33,8 @@ class Given:
     clean: np.ndarray | None = None
 
 
-def read(arguments):
-    """The files named by the options, or the dataset with labels made wrong.
+def read(arguments: argparse.Namespace) -> Given:
+    """The files named by the options, or the dataset with noise added to its labels.
 
     Args:
         arguments: Parsed options of the subcommand.
@@ -60,14 +61,12 @@ def read(arguments):
     return Given(
         name=labels,
         labels=_array("labels", labels),
-        probabilities=_array("probabilities", probabilities),
-        features=_array("features", features),
+        probabilities=probabilities and _array("probabilities", probabilities),
+        features=features and _array("features", features),
     )
 
 
-def _array(name, path):
-    if path is None:
-        return None
+def _array(name: str, path: str) -> np.ndarray:
     try:
         found = np.load(path, allow_pickle=False)
     except FileNotFoundError:
@@ -83,12 +82,12 @@ def _array(name, path):
     return found
 
 
-def _dataset(arguments):
+def _dataset(arguments: argparse.Namespace) -> Given:
     train = data.load(arguments.dataset, "train", arguments.data_dir)
     matrix = noise_matrix(
         arguments.noise, arguments.dataset, train.num_classes, "estimate"
     )
-    chosen = slice(None)
+    chosen = np.arange(len(train.labels))
     if arguments.train_size is not None:
         limit = Range(2, len(train.labels), integer=True)
         size = arguments.train_size

@@ -1,17 +1,19 @@
-"""What `tfrobustloss estimate` shows while it runs and at its end."""
+"""Texts that `tfrobustloss estimate` prints."""
 
-import contextlib
-import sys
+import argparse
+from typing import Any
 
 import numpy as np
 
 from tfrobustloss import data
+from tfrobustloss.cli import console
+from tfrobustloss.cli.estimate_data import Given
 
 _WIDEST = 12  # classes whose whole matrix fits on a line
 
 
-def introduction(given, arguments):
-    """One or two lines on what is about to be estimated."""
+def introduction(given: Given, arguments: argparse.Namespace) -> str:
+    """The labels, and where their probabilities come from."""
     lines = [f"{given.name}: {len(given.labels)} labels"]
     if given.clean is not None:
         lines[0] += f", made wrong by {arguments.noise}"
@@ -23,55 +25,33 @@ def introduction(given, arguments):
     return "\n".join([*lines, ""])
 
 
-@contextlib.contextmanager
-def progress(arguments):
-    """A live bar on a terminal that has rich, a line a fold anywhere else."""
-    try:
-        from rich.progress import Progress
-    except ImportError:
-        Progress = None
-    if Progress is None or not sys.stdout.isatty():
-        yield _Lines(arguments)
-        return
-    from tfrobustloss.cli._report import _columns
+class Reporter:
+    """Prints a line a fold, and moves the bar with every epoch.
 
-    with Progress(*_columns(), transient=True) as bar:
-        yield _Bar(arguments, bar)
+    Args:
+        arguments: Parsed options.
+        progress: A `console.Progress`.
+    """
 
-
-class _Lines:
-    """One line a finished fold."""
-
-    def __init__(self, arguments):
+    def __init__(
+        self, arguments: argparse.Namespace, progress: console.Progress
+    ) -> None:
         self._folds, self._epochs = arguments.folds, arguments.epochs
+        self._progress = progress
 
-    def on_epoch(self, fold, epoch, accuracy):
-        if epoch + 1 == self._epochs:
-            print(f"[{fold + 1}/{self._folds}] {_agreement(accuracy)}", flush=True)
-
-
-class _Bar(_Lines):
-    """A bar over all epochs of all folds."""
-
-    def __init__(self, arguments, bar):
-        super().__init__(arguments)
-        self._bar = bar
-        self._task = bar.add_task("starting", total=self._folds * self._epochs)
-
-    def on_epoch(self, fold, epoch, accuracy):
-        self._bar.update(
-            self._task,
-            completed=fold * self._epochs + epoch + 1,
-            description=f"fold {fold + 1} of {self._folds}: {_agreement(accuracy)}",
+    def on_epoch(self, fold: int, epoch: int, accuracy: float) -> None:
+        """Takes the accuracy on the labels held out."""
+        agreement = f"agrees with {console.percent(accuracy)} of the labels held out"
+        self._progress.update(
+            fold * self._epochs + epoch + 1,
+            f"fold {fold + 1} of {self._folds}: {agreement}",
         )
+        if epoch + 1 == self._epochs:
+            self._progress.line(f"[{fold + 1}/{self._folds}] {agreement}")
 
 
-def _agreement(accuracy):
-    return f"agrees with {100 * accuracy:.1f} % of the labels held out"
-
-
-def text(report, given):
-    """The report as text, beside the truth where it is known."""
+def text(report: Any, given: Given) -> str:
+    """The report, next to the truth where that is known."""
     rate = report.noise_rate
     found = 100 * np.array([rate.rate, rate.low, rate.high])
     lines = [
@@ -92,14 +72,14 @@ def text(report, given):
     return "\n".join(lines)
 
 
-def _true_rate(given):
+def _true_rate(given: Given) -> str:
     if given.clean is None:
         return ""
     true = data.noise.realized_rate(given.clean, given.labels)
     return f" (truth: {100 * true:.1f} %)"
 
 
-def _matrix(matrix, given):
+def _matrix(matrix: np.ndarray, given: Given) -> list[str]:
     title = "Transition matrix in %, a row a class, a column a label"
     true = None
     if given.clean is not None:
@@ -118,11 +98,11 @@ def _matrix(matrix, given):
     return [*lines, ""]
 
 
-def _row(values):
+def _row(values: np.ndarray) -> str:
     return "  " + " ".join(f"{100 * value:5.1f}" for value in values)
 
 
-def _pairs(report, given):
+def _pairs(report: Any, given: Given) -> list[str]:
     if not report.confused_pairs:
         return []
     names = given.class_names or tuple(map(str, range(len(report.transition_matrix))))
@@ -136,7 +116,7 @@ def _pairs(report, given):
     return [*lines, ""]
 
 
-def _true_flags(report, given):
+def _true_flags(report: Any, given: Given) -> str:
     if given.clean is None:
         return ""
     flagged = report.wrong_labels.indices

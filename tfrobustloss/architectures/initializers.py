@@ -1,4 +1,4 @@
-"""One initialiser a layer, all drawn from one seed."""
+"""Initializers of a network's layers, derived from one seed."""
 
 import keras
 import numpy as np
@@ -12,17 +12,17 @@ _LIMITS = {
 
 
 def initializers(owner, num_layers, num_classes, seed):
-    """A Glorot initialiser for each layer, after a check of the arguments.
+    """Checks the arguments of an architecture; returns an initializer for each layer.
 
     Args:
         owner: Name of the architecture.
         num_layers: Number of layers with weights.
         num_classes: Int >= 2.
-        seed: Int >= 0, or None for other weights each time.
+        seed: Int >= 0, or None for different weights each time.
 
     Returns:
-        List of `keras.initializers.GlorotUniform`, each with a seed of its own, so
-        that layers of one shape do not get the same weights.
+        List of `keras.initializers.GlorotUniform`, each with its own seed, so that
+        layers of the same shape get different weights.
 
     Raises:
         ValueError: `num_classes` is below 2 or `seed` is negative.
@@ -31,5 +31,5 @@ def initializers(owner, num_layers, num_classes, seed):
     if seed is None:
         return [keras.initializers.GlorotUniform() for _ in range(num_layers)]
     states = np.random.SeedSequence(seed).generate_state(num_layers)
-    # 31 bits: every backend takes such a seed
+    # 31 bits: a seed of that size is accepted by every backend
     return [keras.initializers.GlorotUniform(int(state >> 1)) for state in states]

@@ -1,0 +1,159 @@
+"""Texts that `tfrobustloss search` prints."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfrobustloss.cli import console
+
+
+def introduction(search: Any) -> str:
+    """The data, the training and the search that follow."""
+    settings, lines = search.settings, []
+    for task in search.tasks:
+        one = task.description
+        wrong = console.percent(task.realized_rate(search.seeds["first"]))
+        lines.append(
+            f"{one['dataset']}: {one['train_size']} training images, {wrong} of "
+            f"their labels wrong ({one['noise']}); {one['validation_size']} clean "
+            f"validation images; {one['architecture']}"
+        )
+    rates = ", ".join(f"{rate:g}" for rate in settings["learning_rates"])
+    lines.append(
+        f"sgd at learning rate {rates}, momentum {settings['momentum']:g}, batches of "
+        f"{settings['batch_size']}, {console.count(settings['epochs'], 'epoch')}"
+    )
+    generations = console.count(search.generations, "generation")
+    seeds = console.count(settings["seeds_per_candidate"], "seed")
+    first = search.seeds["first"]
+    lines.append(
+        f"{generations} of {settings['population_size']} candidates, {seeds} each, "
+        f"from {first} on; compare uses seeds below {first}"
+    )
+    if search.generation:
+        lines.append(
+            f"Going on after {console.count(search.generation, 'generation')} in "
+            f"{search.journal}"
+        )
+    return "\n".join([*lines, ""])
+
+
+def found(best: dict[str, Any], output: str) -> str:
+    """The loss that was found, as a formula, and the file that holds it."""
+    numbers = best["coefficients"]
+    labelled = _polynomial([numbers[key] for key in ("a1", "a2", "a3", "c")], 1)
+    others = _polynomial([numbers[key] for key in ("b2", "b3", "c")], 2)
+    accuracy = console.percent(best["accuracy"])
+    seeds = console.count(len(best["seeds"]), "fresh seed")
+    return "\n".join(
+        [
+            "",
+            f"Found ({best['chosen']}): {accuracy} on the clean validation data, mean "
+            f"over {seeds}",
+            f"  loss = {labelled} for the label's probability p",
+            f"       + {others} for that of each other class",
+            f"Written to {output}; keras-ready: "
+            f"tfrobustloss.presets.load_preset({output!r})",
+        ]
+    )
+
+
+def table(task: Any, rows: Sequence[dict[str, Any]], search: Any) -> str:
+    """Accuracies of the loss that was found and of others."""
+    rate = search.settings["learning_rates"][0]
+    split = "validation data" if task.test is None else "test set"
+    count = console.count(len(rows[0]["given"]), "fresh seed")
+    one = task.description
+    cells = [("loss", f"rate {rate:g}", "own best rate", "which")]
+    for row in sorted(rows, key=lambda row: -row["own"].mean()):
+        given, own = _accuracy(row["given"]), _accuracy(row["own"])
+        cells.append((row["loss"], given, own, f"{row['rate']:g}"))
+    title = (
+        f"{one['dataset']}, {one['architecture']}: accuracy on the clean {split} in %, "
+        f"mean ± sd over {count}"
+    )
+    note = "The best learning rates are chosen on the validation data."
+    return console.table(title, cells, [note])
+
+
+def use(search: Any, theta: Sequence[float], data_dir: str | None) -> str:
+    """The `compare` command that compares the loss that was found with all others."""
+    settings = search.settings
+    one = settings["tasks"][0]
+    numbers = ",".join(f"{value:.6g}" for value in theta)
+    folder = "" if data_dir is None else f" --data-dir {data_dir}"
+    return (
+        "\nTo compare it with all others, on seeds that were not in the search:\n"
+        f"tfrobustloss compare --dataset {one['dataset']}{folder} --noise "
+        f"{one['noise']} --model {one['architecture']} --epochs {settings['epochs']} "
+        f"--batch-size {settings['batch_size']} --optimizer sgd --learning-rate "
+        f"{settings['learning_rates'][0]:g} --momentum {settings['momentum']:g} "
+        f"--losses 'all,taylor_loss:theta=[{numbers}]'"
+    )
+
+
+def interrupted(search: Any, journal: str) -> str:
+    """What Ctrl-C keeps, and how to continue."""
+    return (
+        f"Interrupted after {console.count(search.generation, 'generation')}. Every "
+        f"candidate that was known is in {journal}: the same command goes on."
+    )
+
+
+class Reporter:
+    """Prints a line a generation, and moves the bar with every candidate.
+
+    Args:
+        progress: A `console.Progress`.
+    """
+
+    def __init__(self, progress: console.Progress) -> None:
+        self._progress = progress
+
+    def on_candidate(self, done: int, total: int) -> None:
+        """Takes the number of candidates that are scored."""
+        self._progress.update(done, f"candidate {done} of {total}")
+
+    def on_generation(self, progress: dict[str, Any]) -> None:
+        """Takes the progress that `TaylorLossSearch.run` reports."""
+        self._progress.line(_line(progress))
+
+
+def candidates(search: Any) -> int:
+    """Number of candidates of all generations."""
+    return search.generations * search.settings["population_size"]
+
+
+def _line(progress: dict[str, Any]) -> str:
+    left = round(progress["seconds_left"])
+    diverged = progress["diverged"]
+    parts = [
+        f"best {_share(progress['best'])}",
+        f"median {_share(progress['median'])}",
+        f"{diverged} diverged" if diverged else "",
+        f"{progress['candidates_per_second']:.3g} candidates/s",
+        f"{left // 60}:{left % 60:02d} left",
+    ]
+    place = f"[{progress['generation']}/{progress['generations']}]"
+    return f"{place} {', '.join(part for part in parts if part)}"
+
+
+def _share(accuracy: float | None) -> str:
+    return "none" if accuracy is None else console.percent(accuracy)
+
+
+def _accuracy(accuracy: np.ndarray) -> str:
+    return console.mean_and_sd(
+        float(np.mean(accuracy)), float(np.std(accuracy, ddof=1))
+    )
+
+
+def _polynomial(coefficients: Sequence[float], first: int) -> str:
+    """Text such as `-1.5 p + 2 p^2`."""
+    terms = []
+    for power, value in enumerate(coefficients, first):
+        name = "p" if power == 1 else f"p^{power}"
+        sign = "-" if value < 0 else "+"
+        terms.append(f"{sign} {abs(value):.3g} {name}")
+    return " ".join(terms).removeprefix("+ ")
