@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Augmentation in the training step of a model, compiled with it."""
-=======
 """Augmentation inside the compiled training step of a model."""
->>>>>>> main
 
 import contextvars
 import inspect
@@ -136,10 +132,9 @@ class AugmentedModel(keras.Model):
 
     def call(self, images, training=False):
         """The output of `model`."""
-<<<<<<< HEAD
         if keras.tree.is_nested(images):
             _refuse_inputs(type(images).__name__)
-        # passed on: in JAX's stateless calls layers do not hear of it from Keras
+        # passed explicitly: in JAX's stateless calls Keras does not pass it to layers
         if _AUGMENTED.get() is not self:
             images = self.augmentation(images, training=training)
         return self.model(images, **dict.fromkeys(self._asked, training))
@@ -232,10 +227,6 @@ class AugmentedModel(keras.Model):
             leaves[i] = moved
         y = keras.tree.pack_sequence_as(y, leaves)
         return batch["images"], y, batch.get("sample_weight")
-=======
-        # passed explicitly: in JAX's stateless calls Keras does not pass it to layers
-        images = self.augmentation(images, training=training)
-        return self.model(images, **dict.fromkeys(self._asked, training))
 
     def exported_model(self):
         """The model inside, which `serving.export` writes in place of this one.
@@ -244,7 +235,6 @@ class AugmentedModel(keras.Model):
         this method.
         """
         return self.model
->>>>>>> main
 
     def export(self, *args, **options):
         """Exports the model inside, which knows of no augmentation."""
