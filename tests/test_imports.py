@@ -237,6 +237,7 @@ OPTIONAL = {
 }
 
 
+@pytest.mark.numerics  # so that it runs on each backend
 def test_what_the_losses_load():
     # on the backend of this run: `.ci/run` runs it on each; `test_direction` holds
     # everywhere that no other is imported

@@ -129,6 +129,7 @@ def test_compile_takes_no_bare_name_and_no_dict_of_a_config(config):
         model.evaluate(*_data(), verbose=0)
 
 
+@pytest.mark.numerics
 def test_every_loss_at_a_head_of_one_model(tmp_path):
     """Trained in one program, cloned, and saved: always the losses called alone."""
     by_head = _losses()
@@ -211,6 +212,7 @@ def test_labels_of_another_kind_at_each_output():
     model.fit(x, y, epochs=1, verbose=0)
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("policy", _HALF)
 def test_losses_of_other_tasks_train_under_a_policy(policy):
     random = np.random.default_rng(0)

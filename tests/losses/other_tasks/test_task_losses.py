@@ -29,6 +29,7 @@ def with_gradient(loss, y_true, y_pred):
     return numpy(value), numpy(slope)
 
 
+@pytest.mark.numerics
 def test_one_finite_value_per_example(row):
     y_true, y_pred = data_of(row)
     values = numpy(row.build(reduction=None)(y_true, y_pred))
