@@ -1,4 +1,4 @@
-"""Layers that a model carries into serving."""
+"""Keras layers: the tempered softmax."""
 
 import keras
 
@@ -44,7 +44,7 @@ class TemperedSoftmax(keras.layers.Layer):
         return input_shape
 
     def load_own_variables(self, store):
-        """A saved temperature, unless the config has brought it as a number."""
+        """Loads a saved variable temperature; the config holds a plain number."""
         if is_variable(self.temperature):
             super().load_own_variables(store)
 

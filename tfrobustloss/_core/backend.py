@@ -134,8 +134,8 @@ def with_closed_tangent(function, logits, *constants):
 def widened(values, dtype):
     """Float16 `values` in a wider `dtype`, with a gradient that stays finite.
 
-    A gradient beyond float16's range, such as 1e7 where a probability is 0, comes back
-    as its largest number in place of infinity.
+    A gradient beyond float16's range, for example 1e7 where a probability is 0, is
+    clipped to its largest number instead of overflowing to infinity.
     """
 
     def clipped(upstream):

@@ -1,10 +1,10 @@
-"""Shapes of tensors, as far as they are known."""
+"""Checks of static shapes."""
 
 from tfrobustloss._core.validation import ParameterError
 
 
 def check_rank(owner, **tensors):
-    """Raises for tensors of which not even the number of axes is known."""
+    """Raises for tensors of unknown rank, which `tf.numpy_function` gives."""
     for name, tensor in tensors.items():
         shape = getattr(tensor, "shape", None)
         if getattr(shape, "rank", 0) is None:  # TensorFlow's alone
@@ -17,7 +17,7 @@ def check_rank(owner, **tensors):
 
 
 def agree(first, second):
-    """Whether two shapes may be the same, None being any length."""
+    """Whether two static shapes are compatible; None is any length."""
     return len(first) == len(second) and all(
         None in (a, b) or a == b for a, b in zip(first, second, strict=True)
     )

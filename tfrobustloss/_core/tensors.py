@@ -14,7 +14,7 @@ _HIDDEN = contextvars.ContextVar("hidden", default=False)
 
 
 def is_variable(parameter):
-    """Whether a parameter's value may change under a compiled program."""
+    """True for `keras.Variable`s and tensors."""
     return hasattr(parameter, "dtype") and not isinstance(
         parameter, np.ndarray | np.generic
     )
@@ -37,17 +37,17 @@ def hidden_values():
 
 
 def visible(values):
-    """`values` as an array, or None where a compiled program hides them."""
+    """Concrete values as a NumPy array, or None while tracing."""
     if _HIDDEN.get():
         return None
     try:
         return _to_numpy(values)
-    except Exception:  # each backend raises its own error for a value not yet there
+    except Exception:  # each backend raises its own error for a tracer
         return None
 
 
 def current_value(parameter):
-    """The plain Python form of a parameter that may be a variable or an array."""
+    """The current value of a parameter as plain Python numbers and lists."""
     if is_variable(parameter):
         parameter = _to_numpy(parameter)
     if isinstance(parameter, np.ndarray | np.generic):

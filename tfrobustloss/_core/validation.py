@@ -1,4 +1,4 @@
-"""The range of every parameter, and the one place that words a parameter error."""
+"""Parameter ranges, checks, and the errors that they raise."""
 
 import dataclasses
 import math
@@ -82,21 +82,21 @@ def check(owner, limits, **parameters):
 
 
 def check_choice(owner, name, value, choices):
-    """Raises a ValueError if a parameter is none of the few values that it may be."""
+    """Raises a ValueError if a parameter is not one of its choices."""
     if not isinstance(value, str) or value not in choices:
         constraint = f"one of {', '.join(map(repr, choices))}"
         raise ParameterError(owner, name, value, constraint)
 
 
 def check_flag(owner, name, value):
-    """Raises a TypeError if a parameter that switches something is no bool."""
+    """Raises a TypeError if a switch is not a bool."""
     if not isinstance(value, bool | np.bool_):
-        hint = "A text such as 'no' would count as True."
+        hint = "Any text, even 'no', would count as True."
         raise ParameterTypeError(owner, name, value, "True or False", hint)
 
 
 class Described(Exception):
-    """The parts of a parameter error, and their wording."""
+    """The parts and the message of a parameter error."""
 
     # Keras and AutoGraph add their context to an error by building it again from its
     # text alone, and an error of another type where that fails; these keep them from it

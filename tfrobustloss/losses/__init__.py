@@ -1,4 +1,4 @@
-"""Every loss of the package: a function and, beside it, a `keras.losses.Loss`."""
+"""Loss functions, each as a function and as a `keras.losses.Loss`."""
 
 from tfrobustloss.losses import canonical_taylor, families, taylor_polynomial
 from tfrobustloss.losses.absolute import MeanAbsoluteError, mean_absolute_error

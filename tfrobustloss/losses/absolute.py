@@ -45,7 +45,7 @@ def mean_absolute_error(y_true, y_pred, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class MeanAbsoluteError(FunctionLoss):
-    """`mean_absolute_error` as a `keras.losses.Loss`; arguments as there."""
+    """`mean_absolute_error` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(mean_absolute_error)
     purpose = "symmetric noise, proven; slow with many classes"

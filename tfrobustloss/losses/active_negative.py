@@ -190,7 +190,7 @@ def _check_classes(owner, min_probability, num_classes):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class ActiveNegativeCrossEntropy(FunctionLoss):
-    """`active_negative_cross_entropy` as a `Loss`; arguments as there."""
+    """`active_negative_cross_entropy` as a `Loss`, with the same arguments."""
 
     function = staticmethod(active_negative_cross_entropy)
     limits = _LIMITS
@@ -215,7 +215,7 @@ class ActiveNegativeCrossEntropy(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class ActiveNegativeFocal(FunctionLoss):
-    """`active_negative_focal` as a `keras.losses.Loss`; arguments as there."""
+    """`active_negative_focal` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(active_negative_focal)
     limits = _FOCAL_LIMITS

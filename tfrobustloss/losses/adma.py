@@ -67,7 +67,7 @@ def adma(y_true, y_pred, scaling_factor=0.2624, base=math.e, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class Adma(FunctionLoss):
-    """`adma` as a `keras.losses.Loss`; arguments as there."""
+    """`adma` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(adma)
     limits = _LIMITS

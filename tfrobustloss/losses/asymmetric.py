@@ -158,7 +158,7 @@ def asymmetric_mean_squared_error(y_true, y_pred, a=30.0, from_logits=False):
 
     At `a` = 1 it is the plain squared error; large `a` approaches
     `2 a (1 - p) / classes` and a constant, the absolute error, which is symmetric.
-    Meant beside an active loss: `joint_asymmetric`.
+    Meant for a sum with an active loss: `joint_asymmetric`.
 
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
@@ -217,7 +217,7 @@ def _between(high, low, q):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class AsymmetricGeneralizedCrossEntropy(FunctionLoss):
-    """`asymmetric_generalized_cross_entropy` as a `Loss`; arguments as there."""
+    """`asymmetric_generalized_cross_entropy` as a `Loss`, with the same arguments."""
 
     function = staticmethod(asymmetric_generalized_cross_entropy)
     limits = _GENERALIZED
@@ -235,7 +235,7 @@ class AsymmetricGeneralizedCrossEntropy(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class AsymmetricUnhinged(FunctionLoss):
-    """`asymmetric_unhinged` as a `keras.losses.Loss`; arguments as there."""
+    """`asymmetric_unhinged` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(asymmetric_unhinged)
     limits = _UNHINGED
@@ -253,7 +253,7 @@ class AsymmetricUnhinged(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class AsymmetricExponential(FunctionLoss):
-    """`asymmetric_exponential` as a `keras.losses.Loss`; arguments as there."""
+    """`asymmetric_exponential` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(asymmetric_exponential)
     limits = _EXPONENTIAL
@@ -271,7 +271,7 @@ class AsymmetricExponential(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class AsymmetricMeanSquaredError(FunctionLoss):
-    """`asymmetric_mean_squared_error` as a `Loss`; arguments as there."""
+    """`asymmetric_mean_squared_error` as a `Loss`, with the same arguments."""
 
     function = staticmethod(asymmetric_mean_squared_error)
     limits = _SQUARED

@@ -61,7 +61,7 @@ def baikal(y_true, y_pred, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class Baikal(FunctionLoss):
-    """`baikal` as a `keras.losses.Loss`; arguments as there."""
+    """`baikal` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(baikal)
     purpose = "nothing: an early evolved loss, a regulariser"

@@ -1,4 +1,4 @@
-"""The class that turns a per-example function into a `keras.losses.Loss`."""
+"""`FunctionLoss` and `TaskLoss`: base classes that wrap a per-example function."""
 
 import inspect
 
@@ -43,10 +43,10 @@ class FunctionLoss(keras.losses.Loss):
 
     The computation runs in float32, or float64 for that dtype, whatever the policy.
 
-    Labels that are none (an id outside the classes, a row whose mass is not 1, NaN) are
+    Invalid labels (an id outside the classes, a row whose mass is not 1, NaN) are
     refused where they can be seen, which is in eager code, unless a Keras mask or a
     sample weight of 0 excludes them. The compiled programs of `fit` and `evaluate`
-    cannot see labels: there, one that is none has the loss and the gradient 0, but
+    cannot see labels: there, an invalid one has the loss and the gradient 0, but
     counts in the mean. Check labels before training, or name their id `ignore_class`.
 
     Args:
@@ -60,7 +60,7 @@ class FunctionLoss(keras.losses.Loss):
             dict, the first argument, as well.
 
     Raises:
-        TypeError: A parameter is of the wrong kind, or the loss has no such argument.
+        TypeError: A parameter is of the wrong kind, or an argument is unknown.
         ValueError: A parameter is outside its limits.
     """
 
@@ -107,7 +107,7 @@ class FunctionLoss(keras.losses.Loss):
         return ops.softmax(logits, axis=-1)
 
     def call(self, y_true, y_pred):
-        """Loss per example, shape `(...)`, in float32 or float64; nothing ignored."""
+        """Loss per example, shape `(...)`, float32 or float64; no class is ignored."""
         y_pred = ops.cast(y_pred, self._wide_dtype())
         labels = y_true
         if not isinstance(labels, Labels):
@@ -151,7 +151,7 @@ class FunctionLoss(keras.losses.Loss):
         return deep_copy(self, memo)
 
     def get_config(self):
-        """Everything that builds this loss again, as plain JSON values."""
+        """The constructor arguments as plain JSON values."""
         config = super().get_config()
         for name in self._names:
             config[name] = current_value(getattr(self, name))
@@ -165,7 +165,7 @@ class FunctionLoss(keras.losses.Loss):
         return "float64" if self.dtype == "float64" else "float32"
 
     def _parameters(self):
-        """What the function takes after `y_true, y_pred`, variables by their value."""
+        """The function's arguments after `y_true, y_pred`; variables as tensors."""
         parameters = {name: getattr(self, name) for name in self._names}
         for name, value in parameters.items():
             if is_variable(value):
@@ -181,7 +181,7 @@ class FunctionLoss(keras.losses.Loss):
 
 
 class TaskLoss(FunctionLoss):
-    """A function of targets that are no class labels, as a `keras.losses.Loss`.
+    """A per-example function of targets other than class labels, as a Keras loss.
 
     The same as `FunctionLoss` in every other way: parameters, variables, config and
     dtype. Targets are numbers of whatever shape the function takes: a value or a row
@@ -198,7 +198,7 @@ class TaskLoss(FunctionLoss):
         **named: As in `FunctionLoss`.
 
     Raises:
-        TypeError: A parameter is of the wrong kind, or the loss has no such argument.
+        TypeError: A parameter is of the wrong kind, or an argument is unknown.
         ValueError: A parameter is outside its limits.
     """
 
@@ -242,9 +242,9 @@ class TaskLoss(FunctionLoss):
 def without_excluded(compute, mask, sample_weight, shape=None):
     """`compute()`, where targets that do not count are not refused.
 
-    Padding is often labelled -100 and excluded by a mask or a weight of 0. A compiled
-    program cannot see either and takes it for no label; so does this where a target is
-    refused that does not count.
+    Padding is often labelled -100 and excluded by a mask or a weight of 0. Where all
+    refused targets are excluded, the losses are computed as a compiled program would,
+    which cannot see targets.
 
     Args:
         compute: Function that returns the losses and may refuse targets that it sees.
@@ -294,7 +294,7 @@ _IGNORE = Range(integer=True, optional=True)
 
 
 def _check_arguments(loss, parameters):
-    """Raises for arguments that a loss does not have, and switches that are no bool."""
+    """Raises for unknown arguments, and for switches that are not bools."""
     owner = type(loss).__name__
     signature = inspect.signature(type(loss)).parameters
     named = [name for name, each in signature.items() if each.kind != each.VAR_KEYWORD]
@@ -308,7 +308,7 @@ def _check_arguments(loss, parameters):
 
 
 class _Reduce(keras.losses.Loss):
-    """Keras' weighting, masking and reduction of losses that are there already."""
+    """Keras' weighting, masking and reduction of losses that are computed already."""
 
     def call(self, y_true, y_pred):
         return y_pred

@@ -1,4 +1,4 @@
-"""Bootstrapping: the target is partly the model's own opinion (Reed et al. 2014)."""
+"""Bootstrapping: targets mixed with the model's own predictions (Reed et al. 2014)."""
 
 import keras
 
@@ -82,7 +82,7 @@ def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class SoftBootstrap(FunctionLoss):
-    """`soft_bootstrap` as a `keras.losses.Loss`; arguments as there."""
+    """`soft_bootstrap` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(soft_bootstrap)
     limits = _LIMITS
@@ -100,7 +100,7 @@ class SoftBootstrap(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class HardBootstrap(FunctionLoss):
-    """`hard_bootstrap` as a `keras.losses.Loss`; arguments as there."""
+    """`hard_bootstrap` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(hard_bootstrap)
     limits = _LIMITS

@@ -1,4 +1,4 @@
-"""A loss that fits plus a loss that resists: any two of the package (ICML 2020)."""
+"""Active passive loss: the weighted sum of any two losses (Ma et al., ICML 2020)."""
 
 import keras
 
@@ -138,5 +138,5 @@ class ActivePassive(NestedLoss):
         return self.active.activation(logits)
 
     def get_config(self):
-        """Everything that builds this loss again, as plain JSON values."""
+        """The constructor arguments as plain JSON values."""
         return {**super().get_config(), "from_logits": self.from_logits}

@@ -93,7 +93,7 @@ def confidence_regularized(y_true, y_pred, beta=2.0, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class Unhinged(FunctionLoss):
-    """`unhinged` as a `keras.losses.Loss`; arguments as there."""
+    """`unhinged` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(unhinged)
     purpose = "symmetric noise; linear in logits, which something must hold"
@@ -106,7 +106,7 @@ class Unhinged(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class ConfidenceRegularized(FunctionLoss):
-    """`confidence_regularized` as a `keras.losses.Loss`; arguments as there."""
+    """`confidence_regularized` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(confidence_regularized)
     limits = _LIMITS

@@ -146,7 +146,7 @@ def _inverse_of_bytes(owner, values, size):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class ForwardCorrection(FunctionLoss):
-    """`forward_correction` as a `keras.losses.Loss`; arguments as there."""
+    """`forward_correction` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(forward_correction)
     purpose = "noise of a known matrix, consistent"
@@ -164,7 +164,7 @@ class ForwardCorrection(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class BackwardCorrection(FunctionLoss):
-    """`backward_correction` as a `keras.losses.Loss`; arguments as there."""
+    """`backward_correction` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(backward_correction)
     purpose = "noise of a known matrix, unbiased"

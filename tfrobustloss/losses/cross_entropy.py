@@ -52,7 +52,7 @@ def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class CrossEntropy(FunctionLoss):
-    """`cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`cross_entropy` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(cross_entropy)
     limits = _LIMITS

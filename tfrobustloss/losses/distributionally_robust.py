@@ -96,7 +96,7 @@ def _normalized(scores):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class LabelDistributionallyRobust(FunctionLoss):
-    """`label_distributionally_robust` as a `keras.losses.Loss`; arguments as there."""
+    """`label_distributionally_robust` as a `Loss`, with the same arguments."""
 
     function = staticmethod(label_distributionally_robust)
     limits = _LIMITS

@@ -110,7 +110,7 @@ def _inverse(log_p):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class JensenShannon(FunctionLoss):
-    """`jensen_shannon` as a `keras.losses.Loss`; arguments as there."""
+    """`jensen_shannon` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(jensen_shannon)
     limits = _LIMITS

@@ -98,7 +98,7 @@ def _ceiling(floor):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class EpsilonSoftmaxCrossEntropy(FunctionLoss):
-    """`epsilon_softmax_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`epsilon_softmax_cross_entropy` as a `Loss`, with the same arguments."""
 
     function = staticmethod(epsilon_softmax_cross_entropy)
     limits = _LIMITS

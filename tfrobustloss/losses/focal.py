@@ -94,7 +94,7 @@ def _check_alpha(owner, alpha, num_classes=None):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class Focal(FunctionLoss):
-    """`focal` as a `keras.losses.Loss`; arguments as there."""
+    """`focal` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(focal)
     limits = _LIMITS

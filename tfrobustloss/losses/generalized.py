@@ -63,7 +63,7 @@ def power_loss(p, q):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class GeneralizedCrossEntropy(FunctionLoss):
-    """`generalized_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`generalized_cross_entropy` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(generalized_cross_entropy)
     limits = _LIMITS

@@ -123,7 +123,7 @@ def _tensor(value, dtype):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class PartiallyHuberizedCrossEntropy(FunctionLoss):
-    """`partially_huberized_cross_entropy` as a `Loss`; arguments as there."""
+    """`partially_huberized_cross_entropy` as a `Loss`, with the same arguments."""
 
     function = staticmethod(partially_huberized_cross_entropy)
     limits = _CROSS_ENTROPY

@@ -78,7 +78,7 @@ def joint_asymmetric(
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class JointAsymmetric(FunctionLoss):
-    """`joint_asymmetric` as a `keras.losses.Loss`; arguments as there."""
+    """`joint_asymmetric` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(joint_asymmetric)
     limits = _LIMITS

@@ -1,4 +1,4 @@
-"""Labels of any format and predictions of either kind, decoded in one place."""
+"""Decodes labels of any format, and predictions as probabilities or logits."""
 
 import math
 
@@ -201,8 +201,8 @@ class Labels:
 
     A compiled program cannot see labels. There, an id that is no class, be it NaN or
     1.5, selects nothing, so that `pick` is 0; an entry of a row that is negative or not
-    finite counts as 0; and `known` is False for such an id and for a row whose mass is
-    not 1, for which `FunctionLoss` gives the loss 0.
+    finite counts as 0; and `known` is False for that id and for a row whose mass is not
+    1, whose loss `FunctionLoss` sets to 0.
 
     Example:
         >>> labels = Labels([0, 2], keras.ops.zeros((2, 3)))
@@ -284,7 +284,7 @@ class Labels:
         """Whether the label of a row is `class_id`, bool of shape `(...)`.
 
         A row belongs to its largest entry; a row of zeros, which is what one-hot
-        encoding makes of an id outside the classes, belongs to such an id.
+        encoding makes of an id outside the classes, belongs to an id outside.
         """
         if self.ids is not None:
             return ops.equal(self.ids, class_id)

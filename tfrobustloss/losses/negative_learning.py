@@ -1,4 +1,4 @@
-"""Negative learning: which classes it is not (Kim et al., ICCV 2019)."""
+"""Negative learning, from complementary labels (Kim et al., ICCV 2019)."""
 
 import math
 
@@ -19,7 +19,7 @@ def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
 
         loss = -mean over classes other than the label of log(1 - p)
 
-    The authors draw one such class at random for each example and step; this is the
+    The authors draw one of these at random for each example and step; this is the
     mean over all draws, which is what a random one estimates. Of several draws (their
     help names 110 for CIFAR-100) their code takes the sum: so many times this loss.
     With `complementary` the labels say themselves what an example is not:
@@ -84,7 +84,7 @@ def _log_of_others(prediction):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class NegativeLearning(FunctionLoss):
-    """`negative_learning` as a `keras.losses.Loss`; arguments as there."""
+    """`negative_learning` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(negative_learning)
     purpose = "label noise: teaches what an example is not; complementary labels"

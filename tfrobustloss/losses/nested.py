@@ -1,4 +1,4 @@
-"""The class of losses that are made of other losses of this package."""
+"""`NestedLoss`, the base class of losses that are made of other losses."""
 
 import keras
 
@@ -32,14 +32,14 @@ class NestedLoss(FunctionLoss):
             setattr(self, name, loss)
 
     def get_config(self):
-        """Everything that builds this loss again, inner losses as their configs."""
+        """The constructor arguments as plain values, inner losses as their configs."""
         inner = {name: getattr(self, name) for name in self.inner}
         configs = {name: keras.losses.serialize(loss) for name, loss in inner.items()}
         return {**super().get_config(), **configs}
 
     @classmethod
     def from_config(cls, config):
-        """The loss of a config; inner losses may be configs or losses."""
+        """Builds the loss from a config; inner losses may be configs or losses."""
         built = {
             name: keras.losses.deserialize(value)
             for name, value in config.items()

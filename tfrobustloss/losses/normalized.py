@@ -27,7 +27,7 @@ def normalized_cross_entropy(y_true, y_pred, from_logits=False):
 
         loss = sum over classes of label * log(p)  /  sum over classes of log(p)
 
-    Alone it fits slowly; with a passive loss beside it, `ActivePassive`, it does not.
+    Alone it fits slowly; added to a passive loss (`ActivePassive`) it does not.
 
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
@@ -170,7 +170,7 @@ def share(labels, prediction, function, every):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class NormalizedCrossEntropy(FunctionLoss):
-    """`normalized_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`normalized_cross_entropy` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(normalized_cross_entropy)
     purpose = "symmetric noise, proven; slow alone"
@@ -187,7 +187,7 @@ class NormalizedCrossEntropy(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class NormalizedFocal(FunctionLoss):
-    """`normalized_focal` as a `keras.losses.Loss`; arguments as there."""
+    """`normalized_focal` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(normalized_focal)
     limits = _GAMMA
@@ -205,7 +205,7 @@ class NormalizedFocal(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class NormalizedGeneralizedCrossEntropy(FunctionLoss):
-    """`normalized_generalized_cross_entropy` as a `Loss`; arguments as there."""
+    """`normalized_generalized_cross_entropy` as a `Loss`, with the same arguments."""
 
     function = staticmethod(normalized_generalized_cross_entropy)
     limits = _Q

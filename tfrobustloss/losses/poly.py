@@ -53,7 +53,7 @@ def poly_cross_entropy(y_true, y_pred, epsilon=2.0, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class PolyCrossEntropy(FunctionLoss):
-    """`poly_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`poly_cross_entropy` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(poly_cross_entropy)
     limits = _LIMITS

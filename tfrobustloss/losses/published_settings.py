@@ -29,7 +29,7 @@ ASYMMETRIC = {  # alone: AGCE, AUL, AEL
     "mnist": ((4, 0.2), (3, 0.1), (3.5,)),
     "cifar10": ((0.6, 0.6), (5.5, 3), (2.5,)),
 }
-WITH_ASYMMETRIC = {  # NCE beside them: alpha, beta and their parameters
+WITH_ASYMMETRIC = {  # with NCE: alpha, beta and their parameters
     "cifar10": ((1, 4, 6, 1.5), (1, 4, 6.3, 1.5), (1, 4, 5)),
     "cifar100": ((10, 0.1, 1.8, 3), (10, 0.015, 6, 3), (10, 0.1, 1.5)),
 }

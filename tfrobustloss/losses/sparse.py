@@ -99,7 +99,7 @@ def _unit_length(scores):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class SparseRegularized(FunctionLoss):
-    """`sparse_regularized` as a `keras.losses.Loss`; arguments as there."""
+    """`sparse_regularized` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(sparse_regularized)
     limits = _LIMITS

@@ -88,7 +88,7 @@ def squared_hinge(y_true, y_pred, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class MeanSquaredError(FunctionLoss):
-    """`mean_squared_error` as a `keras.losses.Loss`; arguments as there."""
+    """`mean_squared_error` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(mean_squared_error)
     purpose = "outliers, bounded: the Brier score"
@@ -104,7 +104,7 @@ class MeanSquaredError(FunctionLoss):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class SquaredHinge(FunctionLoss):
-    """`squared_hinge` as a `keras.losses.Loss`; arguments as there."""
+    """`squared_hinge` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(squared_hinge)
     purpose = "nothing: a baseline of the Adma paper"

@@ -65,7 +65,7 @@ def reverse_cross_entropy(y_true, y_pred, log_zero=_LOG_ZERO, from_logits=False)
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class ReverseCrossEntropy(FunctionLoss):
-    """`reverse_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`reverse_cross_entropy` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(reverse_cross_entropy)
     limits = {"log_zero": _LIMITS["log_zero"]}
@@ -127,7 +127,7 @@ def symmetric_cross_entropy(
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class SymmetricCrossEntropy(FunctionLoss):
-    """`symmetric_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`symmetric_cross_entropy` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(symmetric_cross_entropy)
     limits = _LIMITS

@@ -194,7 +194,7 @@ class TaylorLoss(FunctionLoss):
         return super().call(y_true, y_pred)
 
     def get_config(self):
-        """Everything that builds this loss again, its bounds included."""
+        """The constructor arguments as plain values, the bounds included."""
         own = {"bounds": self._range, "num_classes": self.num_classes}
         return {**super().get_config(), **own}
 

@@ -69,7 +69,7 @@ def _check_order(owner, order):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class TaylorCrossEntropy(FunctionLoss):
-    """`taylor_cross_entropy` as a `keras.losses.Loss`; arguments as there."""
+    """`taylor_cross_entropy` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(taylor_cross_entropy)
     limits = _LIMITS

@@ -103,7 +103,7 @@ def bi_tempered_logistic(
         t1: Float in [0, 1].
         t2: Float in (0, 5]. Below 1 far classes have probability 0, whose logarithm
             counts as -1e4: this matters for `t1` above 0.99 alone. Below `t1` the
-            gradient at such a class, infinite in theory, is taken as 0.
+            gradient at these classes, infinite in theory, is taken as 0.
         label_smoothing: Float in [0, 1], mass spread over all classes, Keras'
             convention. The authors' code spreads over the wrong classes only: its
             value `e` is `e * classes / (classes - 1)` here.
@@ -207,7 +207,7 @@ class _Target:
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class BiTemperedLogistic(FunctionLoss):
-    """`bi_tempered_logistic` as a `keras.losses.Loss`; arguments as there."""
+    """`bi_tempered_logistic` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(bi_tempered_logistic)
     limits = _LIMITS

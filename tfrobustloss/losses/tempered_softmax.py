@@ -1,4 +1,4 @@
-"""The tempered softmax: a normaliser exact to rounding, with no loop on the data.
+"""The tempered softmax: an exact normaliser in a fixed number of Newton steps.
 
 With s = t - 1 and b = max(a) - a >= 0 the probabilities are x ** (-1/s) where
 x = 1 + s * (nu + b) and nu >= 0 is the one unknown. Newton's method on the power mean

@@ -1,4 +1,4 @@
-"""Truncated generalized cross-entropy: hopeless examples are let go (NeurIPS 2018)."""
+"""Truncated generalized cross-entropy: it drops improbable labels (NeurIPS 2018)."""
 
 import math
 
@@ -76,7 +76,7 @@ def truncated_generalized_cross_entropy(
 class TruncatedGeneralizedCrossEntropy(FunctionLoss):
     """`truncated_generalized_cross_entropy` as a `keras.losses.Loss`.
 
-    Arguments, and the warning about the warm-up, as there.
+    The arguments are the function's; it needs the same warm-up.
     """
 
     function = staticmethod(truncated_generalized_cross_entropy)

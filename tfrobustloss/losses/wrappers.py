@@ -1,4 +1,4 @@
-"""Losses on logits that are clipped or biased first, around any other loss."""
+"""Wrappers of any loss that clip its logits or add a bias to them."""
 
 import math
 

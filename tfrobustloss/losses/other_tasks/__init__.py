@@ -1,4 +1,4 @@
-"""Losses of targets that are no class labels: boxes, masks, critics, images."""
+"""Losses for boxes, masks, images and generative adversarial networks."""
 
 from tfrobustloss.losses.other_tasks.adversarial import (
     HingeGAN,

@@ -118,7 +118,7 @@ def minimax_gan(y_true, y_pred, role="discriminator"):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class MinimaxGAN(RoleLoss):
-    """`minimax_gan` as a `keras.losses.Loss`; arguments as there."""
+    """`minimax_gan` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(minimax_gan)
     purpose = "generative adversarial networks: the original game"
@@ -164,7 +164,7 @@ def non_saturating_gan(y_true, y_pred, role="discriminator"):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class NonSaturatingGAN(RoleLoss):
-    """`non_saturating_gan` as a `keras.losses.Loss`; arguments as there."""
+    """`non_saturating_gan` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(non_saturating_gan)
     purpose = "the same, with a generator that learns from the start"
@@ -226,7 +226,7 @@ def least_squares_gan(
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class LeastSquaresGAN(TaskLoss):
-    """`least_squares_gan` as a `keras.losses.Loss`; arguments as there."""
+    """`least_squares_gan` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(least_squares_gan)
     limits = _TARGETS
@@ -281,7 +281,7 @@ def wasserstein_gan(y_true, y_pred, role="discriminator"):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class WassersteinGAN(RoleLoss):
-    """`wasserstein_gan` as a `keras.losses.Loss`; arguments as there."""
+    """`wasserstein_gan` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(wasserstein_gan)
     purpose = "the same, for a critic of bounded slope"
@@ -328,7 +328,7 @@ def hinge_gan(y_true, y_pred, role="discriminator"):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class HingeGAN(RoleLoss):
-    """`hinge_gan` as a `keras.losses.Loss`; arguments as there."""
+    """`hinge_gan` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(hinge_gan)
     purpose = "the same, with a margin for the critic"

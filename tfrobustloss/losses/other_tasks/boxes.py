@@ -1,4 +1,4 @@
-"""Intersection over union of boxes in pairs; Keras' own is of every pair."""
+"""Intersection over union of paired boxes; Keras' own takes all combinations."""
 
 import numpy as np
 from keras import ops
@@ -37,10 +37,10 @@ def paired_iou(first, second, box_format, variance=None):
 
 
 def check_format(owner, box_format, variance):
-    """Raises unless the two say how boxes are written.
+    """Raises for an unknown box format, or a variance that does not fit it.
 
     Raises:
-        ValueError: There is no such format, or `variance` is not four numbers above 0
+        ValueError: The format is unknown, or `variance` is not four numbers above 0
             for deltas.
     """
     check_choice(owner, "box_format", box_format, FORMATS)

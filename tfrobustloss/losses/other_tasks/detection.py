@@ -40,7 +40,7 @@ _ONE_HOT = "Give a column per class: 1 where the box holds it, 0 elsewhere."
 
 
 def focal_terms(targets, y_pred, gamma, alpha, from_logits):
-    """What each class costs for being there, and for not being there."""
+    """Focal loss of each class as a positive, and as a negative."""
     if from_logits:
         logits = ops.clip(y_pred, -_LARGEST, _LARGEST)
         log_p, log_rest = -ops.softplus(-logits), -ops.softplus(logits)
@@ -74,7 +74,7 @@ def balance(hit, targets, iou, eta):
 
 
 def positives(y_true):
-    """Which rows `[box, classes]` have a class, or None where there are boxes alone."""
+    """Whether a row `[box, classes]` has a class; None for boxes alone."""
     return ops.any(y_true[..., 4:] > 0, axis=-1) if y_true.shape[-1] > 4 else None
 
 
@@ -106,7 +106,7 @@ def sigmoid_focal(
         from_logits: Whether `y_pred` holds logits.
         per_positive: Whether the mean is over the rows with a target above 0 instead
             of all rows, as the paper has it: each value is multiplied by the number
-            of rows in the batch over that of such rows, whatever their sample weights.
+            of rows in the batch over that of these rows, whatever their sample weights.
 
     Returns:
         Loss per anchor, shape `(...)`, at least 0.
@@ -133,7 +133,7 @@ def sigmoid_focal(
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class SigmoidFocal(TaskLoss):
-    """`sigmoid_focal` as a `keras.losses.Loss`; arguments as there."""
+    """`sigmoid_focal` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(sigmoid_focal)
     limits = _FOCAL_LIMITS
@@ -224,7 +224,7 @@ def iou_balanced_classification(
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class IoUBalancedClassification(TaskLoss):
-    """`iou_balanced_classification` as a `keras.losses.Loss`; arguments as there."""
+    """`iou_balanced_classification` as a `Loss`, with the same arguments."""
 
     function = staticmethod(iou_balanced_classification)
     limits = _CLASSIFICATION_LIMITS
@@ -280,7 +280,7 @@ def iou_balanced_localization(
         lam: Float >= 0, λ in the paper. 0 is smooth L1.
         beta: Float in [1e-6, 1e6]: where the square turns into a line.
         box_format: As in `iou_balanced_classification`.
-        variance: As there.
+        variance: As in `iou_balanced_classification`.
 
     Returns:
         Loss per anchor, shape `(...)`, at least 0; 0 for background. The mean of the
@@ -317,7 +317,7 @@ def iou_balanced_localization(
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class IoUBalancedLocalization(TaskLoss):
-    """`iou_balanced_localization` as a `keras.losses.Loss`; arguments as there."""
+    """`iou_balanced_localization` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(iou_balanced_localization)
     limits = _LOCALIZATION_LIMITS

@@ -1,4 +1,4 @@
-"""A frozen float32 copy of a network, as far as a loss looks into it."""
+"""A frozen float32 copy of a network up to the layers that a loss reads."""
 
 import base64
 import contextlib
@@ -41,7 +41,7 @@ class FeatureNetwork:
                 "Perceptual", "content_layers", content_layers, constraint
             )
         named = {"content_layers": [*content_layers], "style_layers": [*style_layers]}
-        if isinstance(source, dict):  # such a copy already
+        if isinstance(source, dict):  # a copy already
             _check_same(source, named)
         else:
             model = _copy_in_float32(_part(model, content_layers, style_layers))
@@ -137,7 +137,7 @@ def _check_same(config, named):
     for argument, layers in named.items():
         if list(config[argument]) != layers:
             constraint = f"{config[argument]!r}, the layers in the config"
-            hint = "Build the loss anew from its feature extractor for others."
+            hint = "Build the loss again from its feature extractor for others."
             raise ParameterError("Perceptual", argument, layers, constraint, hint)
 
 
@@ -152,7 +152,7 @@ def _from_config(config):
     data = base64.b64decode(config["weights"])
     if hashlib.sha256(data).hexdigest() != config["sha256"]:
         text = "Perceptual: the weights in the config are damaged."
-        raise ValueError(f"{text} Build the loss anew from its feature extractor.")
+        raise ValueError(f"{text} Build the loss again from its feature extractor.")
     numbers, start, weights = np.frombuffer(data, "<f4"), 0, []
     for variable in model.weights:
         shape = tuple(variable.shape)

@@ -1,4 +1,4 @@
-"""Distance of images in the eyes of a network (Johnson, Alahi, Fei-Fei, ECCV 2016)."""
+"""Perceptual loss: distance of a network's features (Johnson et al., ECCV 2016)."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def perceptual(
     mean_gram=True,
     style_features=None,
 ):
-    """Images compared by what a network sees in them, not pixel by pixel.
+    """Distance of images in the features of a network, not pixel by pixel.
 
         loss = content_weight * sum over content layers of |φ(ŷ) - φ(y)|² / (C H W)
              + style_weight * sum over style layers of |G(ŷ) - G(y)|² [ / C² ]
@@ -132,7 +132,7 @@ class Perceptual(TaskLoss):
 
     Raises:
         TypeError: `feature_extractor` is of another kind.
-        ValueError: There is no such layer, no layer is named, a style layer gives no
+        ValueError: A layer does not exist, no layer is named, a style layer gives no
             maps, VGG16's weights or the file are not there, the model is not built,
             `style_image` does not fit it or is not finite, or a weight is negative.
     """
@@ -181,7 +181,7 @@ class Perceptual(TaskLoss):
             self._style_features = [ops.convert_to_numpy(each) for each in maps]
 
     def get_config(self):
-        """Everything that builds this loss again, the network included."""
+        """The constructor arguments as plain values, the network included."""
         image = self.style_image
         return {
             **super().get_config(),

@@ -67,7 +67,7 @@ def probabilities(y_pred, from_logits):
 
 
 def takes_logits(loss):
-    """What a loss says of `from_logits`: True, False, or None if it knows no such."""
+    """The `from_logits` of a loss: True, False, or None if it has none."""
     return getattr(loss, "from_logits", loss.get_config().get("from_logits"))
 
 
@@ -169,7 +169,7 @@ def _class_weights(size):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class GeneralizedDice(MapLoss):
-    """`generalized_dice` as a `keras.losses.Loss`; arguments as there."""
+    """`generalized_dice` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(generalized_dice)
     limits = _DICE_LIMITS
@@ -193,7 +193,7 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
 
     The distances come with the data, by `data.signed_distance_map`: above 0 outside
     the region, below 0 inside. So the loss of a perfect prediction is negative, and
-    predicting nothing at all costs 0: train it beside a region loss, as
+    predicting nothing at all costs 0: train it together with a region loss, as
     `region_boundary` does.
 
     Args:
@@ -230,7 +230,7 @@ def boundary(y_true, y_pred, classes=None, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
 class Boundary(MapLoss):
-    """`boundary` as a `keras.losses.Loss`; arguments as there."""
+    """`boundary` as a `keras.losses.Loss`, with the same arguments."""
 
     function = staticmethod(boundary)
     purpose = "the same, by distance to the border"
@@ -370,7 +370,7 @@ class RegionBoundary(MapLoss):
         return getattr(self.region, "activation", None)
 
     def get_config(self):
-        """Everything that builds this loss again, the region loss as its config."""
+        """The constructor arguments as plain values, the region loss as its config."""
         region = keras.losses.serialize(self.region)
         return {**super().get_config(), "region": region}
 

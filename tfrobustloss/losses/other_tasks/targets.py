@@ -1,4 +1,4 @@
-"""Targets that are numbers: made to fit the prediction, or refused."""
+"""Checks of targets that are numbers: shape, range, finiteness."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ def check_shapes(owner, y_true, y_pred, narrowest=1, one_hot=False):
         y_true: Tensor.
         y_pred: Tensor.
         narrowest: Int, the least width of a row.
-        one_hot: Whether targets are one-hot, so that class ids are told from others.
+        one_hot: Whether targets are one-hot, so that class ids get a hint of their own.
     """
     received, expected = tuple(y_true.shape), tuple(y_pred.shape)
     fits = expected and agree(received, expected)
@@ -38,7 +38,7 @@ def check_shapes(owner, y_true, y_pred, narrowest=1, one_hot=False):
 
 
 def _axis_hint(received, expected, one_hot):
-    """What makes targets that lack the last axis, or its width, fit; or nothing."""
+    """A hint for targets that lack the last axis, or its width; else an empty text."""
     lacks = expected and agree(received, expected[:-1])
     if lacks and expected[-1] == 1:
         return "Give them the last axis: `y_true[..., None]`."
