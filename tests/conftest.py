@@ -29,6 +29,7 @@ _NUMERICS = (
     "tests/training/",
     "tests/test_layers.py",
     "tests/experiments/test_comparison.py",
+    "tests/experiments/trainer/",
 )
 _MARK_THEIR_OWN = {
     "test_arguments.py",
