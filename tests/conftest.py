@@ -22,10 +22,33 @@ _KNOWN_WARNINGS = [
 ]
 
 
+# JAX and PyTorch run what is marked `numerics`: all tests of these places, but of the
+# files below only those that they mark themselves
+_NUMERICS = (
+    "tests/losses/",
+    "tests/training/",
+    "tests/test_layers.py",
+    "tests/experiments/test_comparison.py",
+    "tests/experiments/trainer/",
+)
+_MARK_THEIR_OWN = {
+    "test_arguments.py",
+    "test_every_loss.py",
+    "test_fuzz.py",
+    "test_interoperability.py",
+    "test_task_losses.py",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        place = item.nodeid.split("::")[0]
+        if place.startswith(_NUMERICS) and item.path.name not in _MARK_THEIR_OWN:
+            item.add_marker(pytest.mark.numerics)
+
+
 def pytest_configure(config):
-    config.addinivalue_line(
-        "markers", "numerics: depends on the arithmetic of the backend, not on Keras"
-    )
+    config.addinivalue_line("markers", "numerics: depends on the backend's arithmetic")
     config.addinivalue_line("filterwarnings", "error")
     for known in _KNOWN_WARNINGS:
         config.addinivalue_line("filterwarnings", f"ignore:{known}")

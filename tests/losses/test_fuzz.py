@@ -27,6 +27,7 @@ def written_down(case):
     return f"python benchmarks/fuzz_losses.py --case '{json.dumps(case)}'"
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("name", FUZZED)
 def test_fuzz(name):
     if keras.backend.backend() == "jax" and "FUZZ_EXAMPLES" not in os.environ:

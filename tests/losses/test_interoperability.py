@@ -11,6 +11,7 @@ import pytest
 
 from tests.losses.other_tasks.task_rows import TASK_ROWS
 from tests.losses.rows import ROWS
+from tests.losses.values import numpy, with_unknown_batch
 from tfrobustloss import losses
 
 # the first row of each class
@@ -57,7 +58,7 @@ def _heads(by_head, policy="float32"):
 
 def _alone(by_head, model, inputs, labels):
     """The value of each loss called by itself on the predictions of its head."""
-    predicted = model.predict(inputs, verbose=0)
+    predicted = model(inputs)
     return {
         f"{name}_loss": float(loss(labels, predicted[name]))
         for name, loss in by_head.items()
@@ -128,6 +129,7 @@ def test_compile_takes_no_bare_name_and_no_dict_of_a_config(config):
         model.evaluate(*_data(), verbose=0)
 
 
+@pytest.mark.numerics
 def test_every_loss_at_a_head_of_one_model(tmp_path):
     """Trained in one program, cloned, and saved: always the losses called alone."""
     by_head = _losses()
@@ -154,6 +156,23 @@ def test_every_loss_at_a_head_of_one_model(tmp_path):
         values = again.evaluate(*data, verbose=0, return_dict=True)
         assert values.pop("loss") == pytest.approx(0.5 * sum(alone.values()), rel=1e-5)
         assert values == pytest.approx(alone, rel=1e-5)
+
+
+def test_every_loss_in_a_program_of_unknown_batch_size():
+    every_loss = [r.loss_class(**r.arguments, ignore_class=1) for r in CLASSES]
+    _, labels = _data()
+    logits = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+    p = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+
+    def every(labels, p, logits):
+        given = {True: logits, False: p}
+        return keras.ops.stack(
+            [loss(labels, given[loss.from_logits]) for loss in every_loss]
+        )
+
+    expected = numpy(every(labels, p, logits))
+    actual = with_unknown_batch(every, labels, p, logits)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.numerics
@@ -193,6 +212,7 @@ def test_labels_of_another_kind_at_each_output():
     model.fit(x, y, epochs=1, verbose=0)
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("policy", _HALF)
 def test_losses_of_other_tasks_train_under_a_policy(policy):
     random = np.random.default_rng(0)

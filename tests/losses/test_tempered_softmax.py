@@ -34,6 +34,8 @@ def bisected(logits, temperature):
     high = low + (log_count if s == 0 else np.expm1(s * log_count) / s)
     for _ in range(200):
         middle = (low + high) / 2
+        if ((middle == low) | (middle == high)).all():
+            break  # nothing lies between
         above = probabilities(middle).sum(-1, keepdims=True) > 1
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     p = probabilities((low + high) / 2)
@@ -64,9 +66,10 @@ def families(num_classes):
     return {name: values.astype("float32") for name, values in rows.items()}
 
 
-def check_exact(logits, temperature, received, bar):
-    """Asserts the sums and the entries, naming the worst row."""
-    expected = bisected(logits.astype("float64"), float(temperature))
+def check_exact(logits, temperature, received, bar, expected=None):
+    """Asserts the sums and the entries, of `bisected` unless these are given."""
+    if expected is None:
+        expected = bisected(logits.astype("float64"), float(temperature))
     p = received.astype("float64")
     off = np.abs(p.sum(-1) - 1).max(-1)
     error = np.abs(p - expected).max(-1).max(-1)
@@ -82,15 +85,20 @@ def test_exact_to_float32(temperature, num_classes):
     # the bar of the issue: |sum p - 1| and every error at most 1e-5
     cases = families(num_classes)
     logits = np.concatenate(list(cases.values()))
-    received = numpy(tempered_softmax(logits, temperature))
-    start = 0
-    for name, rows in cases.items():
-        part = received[start : start + len(rows)]
-        start += len(rows)
-        try:
-            check_exact(rows, temperature, part, 1e-5)
-        except AssertionError as problem:
-            raise AssertionError(f"{name}: {problem}") from None
+    variable = keras.Variable(temperature, trainable=False)
+    for given in (temperature, variable):
+        # float32 rounds the variable: its own exact values
+        exact = given if given is temperature else float(numpy(variable))
+        received = numpy(tempered_softmax(logits, given))
+        expected = bisected(logits, exact)
+        start = 0
+        for name, rows in cases.items():
+            part = slice(start, start + len(rows))
+            start = part.stop
+            try:
+                check_exact(rows, exact, received[part], 1e-5, expected[part])
+            except AssertionError as problem:
+                raise AssertionError(f"{name}, {type(given)}: {problem}") from None
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.3, 0.7, 0.98, 1.02, 1.11, 2.5, 4.7])
@@ -98,15 +106,6 @@ def test_exact_between_the_round_temperatures(temperature):
     logits = np.concatenate(list(families(100).values()))
     received = numpy(tempered_softmax(logits, temperature))
     check_exact(logits, temperature, received, 1e-5)
-
-
-@pytest.mark.parametrize("num_classes", [2, 100, 1000])
-@pytest.mark.parametrize("temperature", TEMPERATURES)
-def test_a_variable_gives_the_same(temperature, num_classes):
-    variable = keras.Variable(temperature, trainable=False)
-    logits = np.concatenate(list(families(num_classes).values()))
-    received = numpy(tempered_softmax(logits, variable))
-    check_exact(logits, float(numpy(variable)), received, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -192,14 +191,14 @@ def test_any_shape(shape):
 
 
 @pytest.mark.parametrize("temperature", [0.2, 0.8, 1, 1.2, 1.5, 4])
-@pytest.mark.parametrize("shift", [-1024.0, 3.5, 64.0])
-def test_shift_invariance(temperature, shift):
+def test_shift_invariance(temperature):
     # shifts and logits that float32 adds without rounding
     logits = np.random.default_rng(0).integers(-32, 32, (20, 10)) / 8
     logits = logits.astype("float32")
     p = numpy(tempered_softmax(logits, temperature))
-    moved = numpy(tempered_softmax(logits + np.float32(shift), temperature))
-    np.testing.assert_array_equal(moved, p)
+    for shift in (-1024.0, 3.5, 64.0):
+        moved = numpy(tempered_softmax(logits + np.float32(shift), temperature))
+        np.testing.assert_array_equal(moved, p)
 
 
 # --- gradient
@@ -286,12 +285,12 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("temperature", [0.001, 0.5, 0.8, 1, 1.05, 1.2, 2, 4, 5])
-@pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_extreme_logits(row, temperature):
+def test_extreme_logits(temperature):
     # "any finite logits" of the issue
-    logits = np.array([row], "float32")
+    logits = np.array(EXTREMES, "float32")
     p = numpy(tempered_softmax(logits, temperature))
-    check_exact(logits.astype("float64"), temperature, p, 1e-5)
+    for row, received in zip(logits.astype("float64"), p, strict=True):
+        check_exact(row[None], temperature, received[None], 1e-5)
     weights = np.array([1.0, -2.0, 3.0], "float32")
     slope = gradient(weighted(temperature, weights), logits)
     assert np.isfinite(slope).all()

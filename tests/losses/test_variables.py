@@ -91,26 +91,34 @@ def test_config_holds_the_current_value(loss_class, name, first, second):
     keras.backend.backend() != "tensorflow",
     reason="JAX closes over values: see the test of fit; torch does not compile",
 )
-@every_parameter
-def test_a_compiled_program_follows_the_variable(loss_class, name, first, second):
+def test_a_compiled_program_follows_the_variables():
+    # every pair of values of every parameter, in one program
     ids, _, logits = batch()
-    parameter = variable(first)
-    loss = loss_class(**{name: parameter}, from_logits=True)
+    parameters = [variable(first) for _, _, first, _ in PARAMETERS]
+    annealed = [
+        loss_class(**{name: parameter}, from_logits=True)
+        for parameter, (loss_class, name, *_) in zip(
+            parameters, PARAMETERS, strict=True
+        )
+    ]
     traces = []
 
     def program(y_true, y_pred):
         traces.append(1)
-        return loss(y_true, y_pred)
+        return ops.stack([loss(y_true, y_pred) for loss in annealed])
 
     program = compiled(program)
     tensors = list(map(ops.convert_to_tensor, (ids, logits)))
-    for value in (first, second, first):
-        parameter.assign(value)
-        expected = float(
-            numpy(loss_class(**{name: value}, from_logits=True)(ids, logits))
-        )
-        actual = float(numpy(program(*tensors)))
-        assert actual == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    for which in (0, 1, 0):
+        expected = []
+        for parameter, (loss_class, name, *values) in zip(
+            parameters, PARAMETERS, strict=True
+        ):
+            parameter.assign(values[which])
+            plain = loss_class(**{name: values[which]}, from_logits=True)
+            expected.append(numpy(plain(ids, logits)))
+        actual = numpy(program(*tensors))
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
     assert len(traces) == 1
 
 
@@ -129,9 +137,16 @@ class Anneal(keras.callbacks.Callback):
         self.traces_after.append(len(self.traces))
 
 
-@every_parameter
+@pytest.mark.parametrize(
+    ("loss_class", "name", "first", "second"),
+    [
+        (losses.GeneralizedCrossEntropy, "q", 0.7, 0.0),
+        (losses.TaylorLoss, "theta", THETA, OTHER_THETA),
+    ],
+)
 def test_annealed_in_fit(loss_class, name, first, second):
-    # the history must be that of the value of each epoch, from one trace
+    # the history must be that of the value of each epoch, from one trace; a number and
+    # a list, for that all parameters follow a program is tested above
     ids, _, logits = batch()
     values = [first, second, first]
     traces = []

@@ -1,7 +1,10 @@
 """One expected number, looked at through every way to compute it."""
 
+import keras
 import numpy as np
 from keras import ops
+
+from tfrobustloss._core.backend import compiled
 
 # the common check vectors of the fact sheet: probabilities, and logits Z of others
 P = np.array([0.7, 0.2, 0.1])
@@ -11,6 +14,20 @@ PRINTED = 1e-6  # expected numbers with 6 decimals: half a digit, and float32's 
 
 def numpy(values):
     return ops.convert_to_numpy(ops.convert_to_tensor(values))
+
+
+def with_unknown_batch(function, *arrays):
+    """`function` in a compiled program that does not know the batch's size.
+
+    As a user compiles it: with AutoGraph.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return numpy(compiled(function)(*map(ops.convert_to_tensor, arrays)))
+    import tensorflow as tf
+
+    arrays = [tf.convert_to_tensor(array) for array in arrays]
+    signature = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in arrays]
+    return numpy(tf.function(function, input_signature=signature)(*arrays))
 
 
 def every_way(function, loss_class, parameters, y_true, p, logits):

@@ -158,7 +158,6 @@ def test_every_loss_says_it():
         keras.losses.KLDivergence(),
         keras.losses.CategoricalGeneralizedCrossEntropy(),
     ],
-    ids=str,
 )
 def test_losses_on_probabilities(loss):
     np.testing.assert_array_equal(found(loss), LOGITS)
@@ -180,7 +179,7 @@ SILENT = [
 ]
 
 
-@pytest.mark.parametrize("loss", SILENT, ids=str)
+@pytest.mark.parametrize("loss", SILENT)
 def test_losses_that_do_not_say(loss):
     with pytest.raises(ValueError, match=r"`model` must be .*, with loss=.*\"linear\""):
         found(loss)
@@ -268,7 +267,6 @@ def test_one_channel_of_maps():
         ("binary_crossentropy", "softmax", {}),
         ("binary_crossentropy", "softmax", {"activation": "linear"}),
     ],
-    ids=str,
 )
 def test_a_softmax_of_one_unit_is_refused(loss, last, options):
     model = vector_model(loss, units=1, activation=last)

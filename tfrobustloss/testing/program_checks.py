@@ -51,8 +51,7 @@ def check_xla(loss, traits):
 def _expect_eager(programs, program):
     """Compares a compiled program with eager calls of the variants."""
     variants = programs.variants
-    values = variants.values(*programs.mixed)
-    _, gradients = variants.values_and_gradients(*programs.mixed)
+    values, gradients = programs.eager
     program_values, program_gradients = program(*programs.mixed)
     ordinary = programs.ordinary
     for i, name in enumerate(variants.names()):
@@ -183,7 +182,7 @@ def _check_variables(loss, traits, given):
 
 @promise
 def check_trains(loss, traits):
-    """One `fit` step lowers the loss on a separable toy set."""
+    """One training step lowers the loss on a separable toy set."""
     classes = num_classes(traits)
     ids = np.arange(3 * classes, dtype="int32") % classes
     random = np.random.default_rng(3)
@@ -200,6 +199,6 @@ def check_trains(loss, traits):
     y_true = labels(traits, ids)
     total = reduced(loss, "sum_over_batch_size")
     before = to_numpy(total(y_true, model(x)))
-    model.fit(x, y_true, batch_size=len(ids), epochs=1, verbose=0, shuffle=False)
+    model.train_on_batch(x, y_true)
     after = to_numpy(total(y_true, model(x)))
     expect(after < before - 1e-5 * max(1, abs(before)), f"from {before} to {after}")

@@ -97,6 +97,13 @@ class Programs:
         self.extreme = self.variants.arguments(*again)
 
     @functools.cached_property
+    def eager(self):
+        """Values, and gradients, of eager calls on `mixed`."""
+        # values apart from gradients: a loss may tell the two calls apart
+        values = self.variants.values(*self.mixed)
+        return values, self.variants.values_and_gradients(*self.mixed)[1]
+
+    @functools.cached_property
     def graph(self):
         """`values_and_gradients`, compiled; its second call traces nothing."""
         return backend.compiled(self.variants.values_and_gradients)

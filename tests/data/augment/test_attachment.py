@@ -123,7 +123,9 @@ def test_no_operation_is_left_in_the_exported_model(tmp_path):
 
 
 def test_saves_and_loads(tmp_path):
-    model = augment.attach(network(), RECIPE + augment.random_erasing(), seed=3)
+    model = augment.attach(
+        network(), RECIPE + augment.random_erasing(value_range=(0, 1)), seed=3
+    )
     model.compile("sgd", "mse")
     model.fit(IMAGES, TARGETS, verbose=0)
     model.save(tmp_path / "model.keras")

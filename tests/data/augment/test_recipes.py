@@ -20,11 +20,11 @@ RECIPES = {
     "cifar10": augment.adma("cifar10"),
     "cifar100": augment.adma("cifar100"),
     "pad_crop_flip": augment.pad_crop_flip(),
-    "rand_augment": augment.rand_augment(3),
-    "random_erasing": augment.random_erasing(1.0),
+    "rand_augment": augment.rand_augment(3, value_range=(0, 255)),
+    "random_erasing": augment.random_erasing(1.0, value_range=(0, 255)),
     "mixup": augment.mixup(4, alpha=1.0),
     "cutmix": augment.cutmix(4),
-    "sum": augment.adma("cifar10") + augment.random_erasing(),
+    "sum": augment.adma("cifar10") + augment.random_erasing(value_range=(0, 255)),
 }
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype("float32")
 LABELS = np.array([0, 1, 2, 3, 0, 1])
@@ -246,6 +246,21 @@ def test_the_settings_of_the_adma_paper():
             r"`ImageLayer\(layer\)`",
         ),
         (lambda: augment.ImageLayer(3), TypeError, "layer=3"),
+        (
+            lambda: augment.ImageLayer(keras.layers.MixUp()),
+            ValueError,
+            r"layer='MixUp'.*`augment.MixUp\(num_classes\)`",
+        ),
+        (
+            lambda: augment.ImageLayer(keras.layers.RandAugment()),
+            ValueError,
+            r"layer='RandAugment'.*`augment.rand_augment\(\)`",
+        ),
+        (
+            lambda: augment.ImageLayer(keras.layers.RandomColorJitter((0, 255))),
+            ValueError,
+            "layer='RandomColorJitter'.*seed",
+        ),
         (
             lambda: augment.ImageLayer(keras.layers.RandomFlip(), "no"),
             TypeError,

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.data.pipelines.parts import CLEAN, NOISY, make, source
-from tfrobustloss.data import augment
+from tfrobustloss import data
+from tfrobustloss.data import augment, noise
 
 tf = pytest.importorskip("tensorflow")
 
@@ -130,3 +131,121 @@ def test_recipes_run_on_tensorflow_only(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match=r"augment.*Flip.*augment\.attach"):
         make(source("arrays"), augment=Flip())
+
+
+# --- masks
+
+
+SIZE = 12
+ROWS, COLUMNS = np.mgrid[:SIZE, :SIZE]
+# each pixel holds its own row and column, and its class is the column
+PLACES = np.tile(np.stack([ROWS, COLUMNS], -1), (24, 1, 1, 1)).astype("float32")
+MASKS = np.tile(COLUMNS, (24, 1, 1)).astype("uint8")
+AFFINE = augment.Affine(rotation=40, shift=0.2, zoom=0.3, flip="both")
+
+
+def masked(dataset, **options):
+    """All batches of a pipeline of images and masks, put together."""
+    defaults = dict(num_classes=SIZE, batch_size=5, seed=1, shuffle=False)
+    batches = data.pipeline(dataset, **{**defaults, **options})
+    parts = zip(*batches.as_numpy_iterator(), strict=True)
+    return [np.concatenate(part) for part in parts]
+
+
+def masks_from(kind, masks=MASKS):
+    if kind == "arrays":
+        return PLACES, masks
+    stream = tf.data.Dataset.from_tensor_slices((PLACES, masks))
+    if kind == "dicts":
+        return stream.map(lambda image, mask: {"image": image, "label": mask})
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("kind", "axis"), [("arrays", True), ("stream", False), ("dicts", True)]
+)
+def test_masks_move_with_the_images(kind, axis):
+    masks = MASKS[..., None] if axis else MASKS
+    images, moved, clean = masked(
+        masks_from(kind, masks), augment=AFFINE, keep_clean=True, shuffle=True
+    )
+    assert moved.shape == MASKS.shape
+    assert moved.dtype == MASKS.dtype
+    np.testing.assert_array_equal(moved, clean)
+    assert np.abs(images[..., 1] - moved).max() <= 0.5 + 1e-4
+    assert (moved != MASKS).mean() > 0.5
+
+
+def test_one_hot_masks_move_with_the_images_and_are_filled():
+    recipe = augment.pad_crop_flip(4, mask_fill_value=SIZE)  # no class
+    images, rows = masked((PLACES + 1, MASKS), augment=recipe, labels="one_hot")
+    assert rows.shape == (*MASKS.shape, SIZE)
+    new = images[..., 1] == 0
+    assert 0 < new.mean() < 0.7
+    assert (rows[new] == 0).all()
+    np.testing.assert_array_equal(rows[~new].argmax(-1) + 1, images[~new][:, 1])
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_noise_of_masks_is_that_of_corrupt(kind):
+    matrix = noise.symmetric(SIZE, 0.4)
+    expected = noise.corrupt(MASKS, matrix, 1)
+    _, noisy, clean = masked(
+        masks_from(kind), transition_matrix=matrix, keep_clean=True
+    )
+    np.testing.assert_array_equal(noisy, expected)
+    np.testing.assert_array_equal(clean, MASKS)
+    _, given = masked(masks_from(kind), noisy_labels=expected)
+    np.testing.assert_array_equal(given, expected)
+
+
+def test_noisy_and_clean_masks_move_alike():
+    noisy = (MASKS + 5) % SIZE
+    _, moved, clean = masked(
+        (PLACES, MASKS), noisy_labels=noisy, keep_clean=True, augment=AFFINE
+    )
+    np.testing.assert_array_equal(moved, (clean + 5) % SIZE)
+    assert (clean != MASKS).any()
+
+
+def test_a_function_augments_all_masks_of_a_batch():
+    def flip(images, masks, seed):
+        return images[:, :, ::-1], masks[:, :, ::-1]
+
+    images, noisy, clean = masked((PLACES, MASKS), augment=flip, keep_clean=True)
+    np.testing.assert_array_equal(noisy, MASKS[:, :, ::-1])
+    np.testing.assert_array_equal(clean, noisy)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "text"),
+    [
+        ((PLACES, MASKS[:, :6]), dict(augment=AFFINE), r"\(batch, 12, 12\).*Resize"),
+        ((PLACES, MASKS), dict(augment=augment.mixup(SIZE), labels="one_hot"), "MixUp"),
+        ((PLACES, MASKS[:5]), {}, "of one length"),
+        ((PLACES, np.zeros((24, 12, 12, 3), int)), {}, r"\(.*12, 12, 3\)"),
+        ((PLACES, MASKS), dict(noisy_labels=MASKS[:, :6]), r"noisy_labels.shape"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["arrays", "stream"])
+def test_masks_that_do_not_fit_are_refused(kind, dataset, options, text):
+    if kind == "stream":
+        if len(dataset[0]) != len(dataset[1]):
+            return
+        dataset = tf.data.Dataset.from_tensor_slices(dataset)
+    with pytest.raises((ValueError, TypeError), match=text):
+        masked(dataset, **options)
+
+
+def test_a_recipe_needs_the_range_of_floats():
+    images = np.random.default_rng(0).random((24, 8, 8, 3)).astype("float32")
+    labels = np.arange(24) % SIZE
+    with pytest.raises(ValueError, match="RandomErasing: `value_range`.*value_range="):
+        masked((images, labels), augment=augment.random_erasing(1.0))
+    recipe = augment.random_erasing(1.0, value_range=(0, 1))
+    found, _ = masked((images, labels), augment=recipe)
+    assert found.max() <= 1
+    assert (found != images).any()
+    as_bytes = (255 * images).astype("uint8")
+    found, _ = masked((as_bytes, labels), augment=augment.random_erasing(1.0))
+    assert 1 < found.max() <= 255

@@ -19,15 +19,18 @@ def sample(images, matrix, fill_mode, fill_value, whole):
             from the centre, is the input's at `m[0] * x + m[1] * y + m[2]` across and
             `m[3] * x + m[4] * y + m[5]` down, measured from the centre too.
         fill_mode: What lies beyond the border, one of `FILL_MODES`.
-        fill_value: Value beyond the border if that is `"constant"`.
-        whole: Whether all points fall on pixels: each is then read, not interpolated.
+        fill_value: Value beyond the border if that is `"constant"`: a number, or with
+            `whole` also an array of shape `(channels,)`.
+        whole: Whether to read the nearest pixel as it is and not to interpolate.
 
     Returns:
         Tensor of the shape of `images`: float32, or their dtype if `whole`.
     """
     height, width, channels = images.shape[1:]
     across, down = _points(matrix, height, width)
-    if not whole:
+    if whole:
+        across, down = ops.floor(across + 0.5), ops.floor(down + 0.5)
+    else:
         images = ops.cast(images, "float32")
     columns = _neighbours(across, width, fill_mode, whole)
     rows = _neighbours(down, height, fill_mode, whole)

@@ -1,4 +1,4 @@
-"""Flip, zoom, shear, rotation and shift as one affine map, sampled once."""
+"""Random flip, zoom, shear, rotation and shift as one affine map."""
 
 import math
 
@@ -7,6 +7,8 @@ from keras import ops
 
 from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.data.augment._sampling import FILL_MODES, sample
+from tfrobustloss.data.augment._value_range import seen_range
+from tfrobustloss.data.augment.targets import fill_of
 
 _LIMITS = {
     "rotation": Range(low=0, high=180),
@@ -15,7 +17,9 @@ _LIMITS = {
     "shear": Range(low=0, high=1),
     "zoom": Range(low=0, high=1, open_high=True),
     "fill_value": Range(),
+    "mask_fill_value": Range(integer=True),
 }
+_INTERPOLATED = ("rotation", "shift", "shear", "zoom")
 _FLIPS = (None, "horizontal", "vertical", "both")
 
 
@@ -28,6 +32,9 @@ class Affine:
     is interpolated once and not five times, and XLA can compile it. Every image has
     its own draws, uniform between the limits. With `flip` and `pixels` alone nothing
     is interpolated: pixels move as they are.
+
+    Segmentation masks move by the same map; each of their pixels is that of the nearest
+    point. Where the image repeats or mirrors its border, so does the mask.
 
     Args:
         rotation: Largest angle in degrees, in [0, 180], either way.
@@ -42,11 +49,16 @@ class Affine:
         flip: None, `"horizontal"`, `"vertical"` or `"both"`, each with probability .5.
         fill_mode: What lies beyond the border: `"nearest"` repeats its pixels,
             `"reflect"` mirrors the image at its edge, `"constant"` is `fill_value`.
-        fill_value: Number.
+        fill_value: Value of these pixels, in the range of the images.
+        mask_fill_value: Int, class of these pixels in segmentation masks: 0, often the
+            background, or the `ignore_class` of the loss. In a one-hot mask it is the
+            row of that class, or zeros for an id that is no class.
 
     Raises:
         TypeError: A number is not a number.
         ValueError: A number is out of range, or `flip` or `fill_mode` is none of those.
+            When called: `fill_value` is outside the range that the images show, or a
+            mask cannot hold `mask_fill_value`.
 
     Example:
         >>> from tfrobustloss.data import augment
@@ -68,6 +80,7 @@ class Affine:
         flip=None,
         fill_mode="nearest",
         fill_value=0.0,
+        mask_fill_value=0,
     ):
         self._config = {
             "rotation": rotation,
@@ -78,20 +91,55 @@ class Affine:
             "flip": flip,
             "fill_mode": fill_mode,
             "fill_value": fill_value,
+            "mask_fill_value": mask_fill_value,
         }
         check("Affine", _LIMITS, **self._config)
         _check_one_of("flip", flip, _FLIPS)
         _check_one_of("fill_mode", fill_mode, FILL_MODES)
 
-    def __call__(self, images, labels, seeds):
-        """Images, float32 or as they came if nothing is interpolated, and `labels`."""
+    @property
+    def moves_pixels(self):
+        """Whether the map is ever another than the identity."""
+        return any(self._config[name] for name in (*_INTERPOLATED, "pixels", "flip"))
+
+    def __call__(self, batch, seeds):
+        """Maps the images of a batch, and its masks and weights along with them.
+
+        Args:
+            batch: `Batch`.
+            seeds: `SeedStream`.
+
+        Returns:
+            `Batch`. Images are float32, or as they came if nothing is interpolated.
+        """
+        images = batch.images
         _, height, width, _ = images.shape
-        draws = self.draw(ops.shape(images)[0], height, width, seeds)
-        options = self._config["fill_mode"], self._config["fill_value"]
-        whole = not any(
-            self._config[name] for name in ("rotation", "shift", "shear", "zoom")
+        mode, fill = self._config["fill_mode"], self._config["fill_value"]
+        if mode == "constant":
+            self._check_fill(batch.source)
+            if fill != int(fill):  # a whole-number dtype would cut it off
+                images = ops.cast(images, "float32")
+        coefficients = matrix(**self.draw(ops.shape(images)[0], height, width, seeds))
+        whole = not any(self._config[name] for name in _INTERPOLATED)
+        outside = self._config["mask_fill_value"]
+        return batch.replace(
+            images=sample(images, coefficients, mode, fill, whole),
+            masks=tuple(
+                sample(mask, coefficients, mode, fill_of("Affine", mask, outside), True)
+                for mask in batch.masks
+            ),
+            weights=tuple(
+                sample(weight, coefficients, "constant", 0.0, True)
+                for weight in batch.weights
+            ),
         )
-        return sample(images, matrix(**draws), *options, whole), labels
+
+    def _check_fill(self, images):
+        """Raises if the fill is plainly not of the range of the images."""
+        fill, seen = self._config["fill_value"], seen_range(images)
+        if fill and seen and not seen[0] <= fill <= seen[1]:
+            constraint = f"in {list(seen)}, the range of the images"
+            raise ParameterError("Affine", "fill_value", fill, constraint)
 
     def draw(self, batch, height, width, seeds):
         """The random numbers of a batch, as the arguments of `matrix`.

@@ -8,6 +8,7 @@ from tfrobustloss._core.validation import (
     Range,
     check,
 )
+from tfrobustloss.data.augment._value_range import check_range
 from tfrobustloss.data.augment.affine import Affine
 from tfrobustloss.data.augment.layers import (
     CutMix,
@@ -67,19 +68,21 @@ def adma(dataset):
     return Recipe([Affine(**_ADMA[dataset])])
 
 
-def pad_crop_flip(padding=4):
-    """The standard of CIFAR: zeros around it, a crop of the former size, a flip.
+def pad_crop_flip(padding=4, mask_fill_value=0):
+    """The standard of CIFAR: zero padding, a random crop of the former size, a flip.
 
     Pixels move as they are: nothing is interpolated.
 
     Args:
         padding: Int >= 0, pixels on each side.
+        mask_fill_value: Int, class of the padding in segmentation masks: 0, often the
+            background, or the `ignore_class` of the loss.
 
     Returns:
         `Recipe` of one `Affine`.
 
     Raises:
-        ValueError: `padding` is negative.
+        ValueError: `padding` is negative or `mask_fill_value` not a whole number.
 
     Example:
         >>> pad_crop_flip().steps[0].get_config()["pixels"]
@@ -93,10 +96,16 @@ def pad_crop_flip(padding=4):
         {"padding": Range(low=0, integer=True)},
         padding=padding,
     )
-    return Recipe([Affine(pixels=padding, flip="horizontal", fill_mode="constant")])
+    step = Affine(
+        pixels=padding,
+        flip="horizontal",
+        fill_mode="constant",
+        mask_fill_value=mask_fill_value,
+    )
+    return Recipe([step])
 
 
-def rand_augment(magnitude=5, num_ops=2, value_range=(0, 255)):
+def rand_augment(magnitude=5, num_ops=2, value_range=None):
     """`keras.layers.RandAugment` of a magnitude, its `factor` times 10.
 
     Keras' layer is not the paper's in two respects: it picks the operations once for a
@@ -107,14 +116,17 @@ def rand_augment(magnitude=5, num_ops=2, value_range=(0, 255)):
     Args:
         magnitude: Float in [0, 10]; each image draws its strength from 0 to that.
         num_ops: Int >= 1, operations one after the other.
-        value_range: Smallest and largest value of a pixel.
+        value_range: Smallest and largest value of a pixel, such as (0, 1). None for
+            [0, 255] of uint8 images, or else the range that the values show; a compiled
+            program hides the values of floats, and there it must be given.
 
     Returns:
-        `Recipe`.
+        `Recipe`. Segmentation masks move with the images where an operation moves them.
 
     Raises:
         TypeError: A value is no number, or `value_range` no pair.
-        ValueError: `magnitude` or `num_ops` is out of range.
+        ValueError: `magnitude` or `num_ops` is out of range. When called: the range of
+            the images cannot be seen, or is plainly not `value_range`.
 
     Example:
         >>> rand_augment(magnitude=3).supports_jit
@@ -126,31 +138,35 @@ def rand_augment(magnitude=5, num_ops=2, value_range=(0, 255)):
     """
     check("rand_augment", _LIMITS, magnitude=magnitude, num_ops=num_ops)
     layer = SeededRandAugment(
-        value_range=_pair("rand_augment", "value_range", value_range),
         num_ops=int(num_ops),
         factor=magnitude / 10,
         dtype="float32",
         seed=0,
     )
-    return Recipe([ImageLayer(layer)])
+    value_range = check_range("rand_augment", value_range)
+    return Recipe([ImageLayer(layer, value_range=value_range)])
 
 
-def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
+def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=None):
     """`keras.layers.RandomErasing`: a rectangle of each image becomes noise.
 
     It asks not to be compiled by XLA, which draws that noise 15 times slower on a CPU.
+    Pixels do not move: segmentation masks and boxes keep what was there before.
 
     Args:
         probability: Float in [0, 1] that an image is hit.
         area: Smallest and largest share of the image, each in [0, 1].
-        value_range: Smallest and largest value of a pixel; noise is clipped to it.
+        value_range: Smallest and largest value of a pixel, such as (0, 1). None for
+            [0, 255] of uint8 images, or else the range that the values show; a compiled
+            program hides the values of floats, and there it must be given.
 
     Returns:
         `Recipe`.
 
     Raises:
         TypeError: `probability` is no number, or `area` or `value_range` no pair.
-        ValueError: `probability` or `area` is outside [0, 1].
+        ValueError: `probability` or `area` is outside [0, 1]. When called: the range of
+            the images cannot be seen, or is plainly not `value_range`.
 
     Example:
         >>> random_erasing(0.25).mixes_labels
@@ -168,11 +184,11 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=(0, 255)):
         # a pair: of a single number Keras' layer draws the probability as well
         factor=(probability, probability),
         scale=area,
-        value_range=_pair("random_erasing", "value_range", value_range),
         dtype="float32",
         seed=0,
     )
-    return Recipe([ImageLayer(layer, supports_jit=False)])
+    value_range = check_range("random_erasing", value_range)
+    return Recipe([ImageLayer(layer, supports_jit=False, value_range=value_range)])
 
 
 def mixup(num_classes, alpha=0.2):

@@ -1,4 +1,4 @@
-"""The augmentation of a pipeline: what it may be, and how a batch goes through it."""
+"""Augmentation of a pipeline's batches, by a recipe or a function."""
 
 import inspect
 
@@ -52,7 +52,11 @@ def prepare(augment, labels):
 
 
 def step(augment):
-    """The function that augments a batch by its random number."""
+    """The function that augments a batch by its random number.
+
+    A recipe moves masks with the images, all of a batch by one map. A function gets the
+    noisy labels, and each mask in turn with the same images and seed.
+    """
     import tensorflow as tf
 
     mixes = getattr(augment, "mixes_labels", False)
@@ -67,12 +71,17 @@ def step(augment):
 
     @tf.function(jit_compile=takes_jit or None, autograph=False)
     def augmented(images, labels, seed):
+        masks = labels[0].shape.rank > 2
+        if masks and _is_recipe(augment):
+            batch = {"images": images, "segmentation_masks": list(labels)}
+            batch = augment(batch, seed=seed)
+            return (batch["images"], *batch["segmentation_masks"])
         if _is_recipe(augment) and not mixes:
             return (augment(images, seed=seed), *labels)
         mixed, noisy = both(images, labels[0], seed)
-        if not mixes:
+        if not mixes and not masks:
             return (mixed, noisy, *labels[1:])
-        # the same seed mixes the clean labels in the same way
+        # the same seed does the same to the clean labels
         return (mixed, noisy, *(both(images, each, seed)[1] for each in labels[1:]))
 
     @tf.autograph.experimental.do_not_convert

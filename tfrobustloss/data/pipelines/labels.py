@@ -18,7 +18,8 @@ class LabelNoise:
         num_classes: Int >= 2.
         seed: Int in [0, 2 ** 64).
         transition_matrix: Shape `(num_classes, num_classes)`, to draw labels by; None.
-        noisy_labels: Noisy class ids in the source's order, shape `(examples,)`; None.
+        noisy_labels: Noisy class ids in the source's order, shape `(examples,)`, or
+            masks of them, shape `(examples, rows, columns)`; None.
 
     Attributes:
         is_given: Whether labels may change at all.
@@ -39,21 +40,21 @@ class LabelNoise:
             self._matrix = _checked_matrix(transition_matrix, num_classes)
         if noisy_labels is not None:
             ids = class_ids(_OWNER, "noisy_labels", noisy_labels, num_classes)
-            self._labels = ids.reshape(-1)
+            self._labels = ids if ids.ndim > 2 else ids.reshape(-1)
         self.is_given = self._matrix is not None or self._labels is not None
 
     def of_array(self, clean):
         """Noisy labels of all examples at once.
 
         Args:
-            clean: Class ids, shape `(examples,)`.
+            clean: Class ids, shape `(examples,)`, or masks.
 
         Returns:
             Array with the shape and dtype of `clean`.
 
         Raises:
             ValueError: `clean` are not class ids, their type cannot hold a class, or
-                given labels are not one an example.
+                given labels are not one per example.
         """
         clean = class_ids(_OWNER, "labels", clean, self._num_classes)
         if not self.is_given:
@@ -61,7 +62,7 @@ class LabelNoise:
         check_holds(_OWNER, "labels", clean.dtype, self._num_classes)
         if self._matrix is not None:
             return noise.corrupt(clean, self._matrix, self._seed)
-        self._check_length(len(clean))
+        self._check_shape(clean.shape)
         return self._labels.astype(clean.dtype)
 
     def of_batches(self, num_examples):
@@ -86,7 +87,7 @@ class LabelNoise:
         if self._matrix is not None:
             thresholds = noise.class_thresholds(self._matrix)
         if self._labels is not None:
-            self._check_length(num_examples)
+            self._check_shape((num_examples, *self._labels.shape[1:]))
             table = tf.constant(self._labels)
 
         @tf.autograph.experimental.do_not_convert
@@ -98,8 +99,9 @@ class LabelNoise:
                 return images, clean, clean
             check_holds(_OWNER, "labels", clean.dtype.as_numpy_dtype, self._num_classes)
             if thresholds is not None:
+                places = _places(indices, clean)
                 noisy = tensor_draws.noisy_classes(
-                    clean, indices, thresholds, self._seed
+                    clean, places, thresholds, self._seed
                 )
                 return images, noisy, clean
             constraint = "above the index of every example"
@@ -107,15 +109,35 @@ class LabelNoise:
             name, size = "len(noisy_labels)", len(self._labels)
             text = str(ParameterError(_OWNER, name, size, constraint, hint))
             indices = _held(indices, size, text)
-            return images, tf.cast(tf.gather(table, indices), clean.dtype), clean
+            noisy = tf.cast(tf.gather(table, indices), clean.dtype)
+            if not noisy.shape.is_compatible_with(clean.shape):
+                self._check_shape((num_examples, *clean.shape[1:]))
+            return images, noisy, clean
 
         return with_noise
 
-    def _check_length(self, num_examples):
-        if num_examples is not None and len(self._labels) != num_examples:
-            constraint = f"({num_examples},), one an example"
-            name, shape = "noisy_labels.shape", self._labels.shape
-            raise ParameterError(_OWNER, name, shape, constraint)
+    def _check_shape(self, shape):
+        """Raises unless the given labels have a shape; its first size may be None."""
+        own = self._labels.shape
+        if own[1:] != tuple(shape[1:]) or shape[0] not in (None, own[0]):
+            shown = ", ".join(map(str, shape))
+            constraint = f"({shown}{',' * (len(shape) == 1)}), one an example"
+            raise ParameterError(_OWNER, "noisy_labels.shape", own, constraint)
+
+
+def _places(indices, labels):
+    """Positions that `noise.corrupt` would count the labels of a batch by.
+
+    Those of the examples themselves; in a mask, all pixels of the examples before and
+    the pixel's own position. Masks have to be of one size.
+    """
+    import tensorflow as tf
+
+    if labels.shape.rank == 1:
+        return indices
+    size = tf.cast(tf.size(labels[0]), tf.int64)
+    pixels = tf.reshape(tf.range(size), tf.shape(labels)[1:])
+    return tf.reshape(indices, (-1, 1, 1)) * size + pixels
 
 
 def in_format(batches, num_classes, labels, keep_clean):

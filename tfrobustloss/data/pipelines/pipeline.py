@@ -66,19 +66,23 @@ def pipeline(
     Args:
         dataset: `(images, labels)` arrays, an `ImageDataset`, a `tf.data.Dataset` of
             single examples, `(image, class id)` or dicts with `image` and `label`, or
-            a name for `data.load`. Instead of images, a model of several inputs takes
-            a dict or tuple of arrays, `({"image": a, "extra": b}, labels)`.
+            a name for `data.load`. A label may also be a mask of class ids, of shape
+            `(rows, columns)` or `(rows, columns, 1)`. Instead of images, a model of
+            several inputs takes a dict or tuple of arrays, `({"image": a, "extra": b},
+            labels)`.
         num_classes: Int >= 2.
         transition_matrix: Row-stochastic, shape `(num_classes, num_classes)`; None for
             no noise.
         noisy_labels: Ready noisy class ids in the source's order, shape
             `(examples,)`, in place of a matrix: from `noise.instance_dependent` or
-            `load_human_labels`.
+            `load_human_labels`. For masks, noisy masks.
         augment: A recipe of `data.augment` or a step of one, or a function
             `(images, labels, seed)` of a batch that returns `(images, labels)`; `seed`
             is a pair of integers, another one in every batch and every epoch. Recipes
             that mix labels need `labels="one_hot"`. Recipes that XLA can compile are
-            compiled. Inputs in a dict or tuple need a function.
+            compiled. They move masks by the map that moves the images, new pixels get
+            `mask_fill_value` of `augment.Affine`. Steps with a `value_range` need it
+            for float images. Inputs in a dict or tuple need a function.
         batch_size: Int >= 1; the last batch may be smaller.
         shuffle: Whether to shuffle in every epoch. Of a `tf.data.Dataset`, at most
             10,000 examples wait in memory; a number sets how many.

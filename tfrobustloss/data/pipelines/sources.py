@@ -11,8 +11,9 @@ _OWNER = "pipeline"
 _SHUFFLE_BUFFER = 10_000  # examples of a stream, which memory has to hold
 _ANY = "(images, labels), a tf.data.Dataset or a name for `data.load`"
 _STREAM = (
-    "a dataset of single examples `(image, class id)`, of dicts with `image` and "
-    "`label`, or of either with an index in front, `dataset.enumerate()`"
+    "a dataset of single examples `(image, class id)` or `(image, mask of class ids)`, "
+    "of dicts with `image` and `label`, or of either with an index in front, "
+    "`dataset.enumerate()`"
 )
 
 
@@ -69,7 +70,8 @@ class ArraySource:
     Args:
         inputs: Array or `ImageFiles`, shape `(examples, ...)`, or a dict or tuple of
             them, as in `tf.data`.
-        labels: Class ids, shape `(examples,)` or `(examples, 1)`.
+        labels: Class ids, shape `(examples,)` or `(examples, 1)`, or masks of them,
+            shape `(examples, rows, columns)` or `(examples, rows, columns, 1)`.
 
     Raises:
         ValueError: Inputs and labels differ in length.
@@ -77,8 +79,8 @@ class ArraySource:
 
     def __init__(self, inputs, labels):
         labels = plain_array(_OWNER, "labels", labels)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
+        if labels.ndim in (2, 4) and labels.shape[-1] == 1:
+            labels = labels[..., 0]
         elif labels.ndim == 2:
             class_ids(_OWNER, "labels", labels)  # one-hot rows have their own error
         self._inputs, self._labels = _plain("images", inputs), labels
@@ -86,7 +88,9 @@ class ArraySource:
         if not arrays:
             raise ParameterError(_OWNER, "images", inputs, "at least one array")
         for each in arrays:
-            if labels.ndim != 1 or not each.ndim or len(each) != len(labels):
+            is_mask = labels.ndim == 3 and each.ndim == 4
+            fits = (labels.ndim == 1 or is_mask) and each.ndim
+            if not fits or len(each) != len(labels):
                 constraint = "(images, labels) of one length"
                 shapes = (tuple(each.shape), labels.shape)
                 raise ParameterError(_OWNER, "dataset", shapes, constraint)
@@ -167,9 +171,12 @@ class StreamSource:
         count = int(self._dataset.cardinality())
         dataset = self._dataset if self._has_index else self._dataset.enumerate()
         parallel = dict(num_parallel_calls=tf.data.AUTOTUNE)
-        dataset = dataset.map(
-            lambda index, example: (index, *_pair(example)), **parallel
-        )
+
+        def plain(index, example):
+            image, label = _pair(example)
+            return index, image, _without_channel(label)
+
+        dataset = dataset.map(plain, **parallel)
         if feed.shuffle:
             buffer = feed.shuffle
             if buffer is True:
@@ -222,12 +229,21 @@ def _pair(example):
     return example
 
 
+def _without_channel(label):
+    """A label, or a mask without the axis of its one channel."""
+    return label[..., 0] if label.shape.rank == 3 else label
+
+
 def _check_example(spec):
     is_dict = isinstance(spec, dict) and {"image", "label"} <= set(spec)
     is_pair = isinstance(spec, tuple) and len(spec) == 2
     if not is_dict and not is_pair:
         raise ParameterTypeError(_OWNER, "dataset", spec, _STREAM)
-    _, label = _pair(spec)
-    if not hasattr(label, "dtype") or label.shape != () or not label.dtype.is_integer:
+    image, label = _pair(spec)
+    shape = getattr(label, "shape", None)
+    is_mask = getattr(getattr(image, "shape", None), "rank", None) == 3 and (
+        shape is not None and (shape.rank == 2 or (shape.rank == 3 and shape[-1] == 1))
+    )
+    if not (shape == () or is_mask) or not label.dtype.is_integer:
         hint = "Unbatch a batched dataset; turn one-hot rows into ids by `tf.argmax`."
         raise ParameterTypeError(_OWNER, "dataset", spec, _STREAM, hint)
