@@ -142,7 +142,9 @@ def _expect_refused(loss, name, value, kinds, shown=True):
     except (TypeError, ValueError) as error:
         text = str(error)
         expect(isinstance(error, kinds), f"{call}: {type(error).__name__}: {text}")
-        expect(f"`{name}`" in text, f"{call}: {text!r} without `{name}`")
+        # or a place in it: `matrix[0, 1]`, `matrix.shape`
+        named = any(f"`{name}{mark}" in text for mark in "`[.")
+        expect(named, f"{call}: {text!r} without `{name}`")
         expected = f"{name}={value!r}" if shown else "Received"
         expect(expected in text, f"{call}: {text!r} without {expected!r}")
         return
