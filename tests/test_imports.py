@@ -24,7 +24,7 @@ PARTS = {
     "architectures": ({"_core"}, {"keras", "numpy"}),
     "data": (
         {"_core"},
-        {"keras", "numpy", "sklearn", "tensorflow", "tensorflow_datasets"},
+        {"keras", "numpy", "scipy", "sklearn", "tensorflow", "tensorflow_datasets"},
     ),
     "training": ({"losses", "data", "_core"}, {"keras", "numpy"}),
     "presets": ({"losses", "_core"}, set()),

@@ -1,4 +1,4 @@
-"""Distances to a border, against scipy and by hand."""
+"""Distances to a border, by hand and against every pair of pixels."""
 
 import functools
 import inspect
@@ -104,20 +104,20 @@ def test_bad_values_are_shown(mask, shown):
         signed_distance_map(mask)
 
 
-def test_against_scipy():
-    ndimage = pytest.importorskip("scipy.ndimage")
+def test_against_every_pair():
     random = np.random.default_rng(0)
-    for trial in range(200):
+    for trial in range(60):
         axes = random.integers(1, 4)
-        shape = random.integers(1, 14, axes)
+        shape = random.integers(1, 9, axes)
         mask = random.random(shape) < random.choice([0.02, 0.1, 0.5, 0.9, 0.98])
         steps = random.choice([1.0, 0.5, 2.3, 0.1, 7.0], axes)
         steps = steps if trial % 2 else np.ones(axes)
         expected = np.zeros(shape)
         if mask.any() and not mask.all():
-            outwards = ndimage.distance_transform_edt(~mask, steps)
-            inwards = ndimage.distance_transform_edt(mask, steps)
-            expected = np.where(mask, steps.min() - inwards, outwards)
+            inside, outside = np.argwhere(mask) * steps, np.argwhere(~mask) * steps
+            apart = np.linalg.norm(inside[:, None] - outside, axis=-1)
+            expected[mask] = steps.min() - apart.min(axis=1)
+            expected[~mask] = apart.min(axis=0)
         distance = signed_distance_map(mask, steps)
         np.testing.assert_allclose(distance, expected, rtol=2e-7, atol=1e-6)
 

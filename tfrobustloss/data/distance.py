@@ -1,16 +1,9 @@
-"""How far each pixel is from the border of a region, exactly.
-
-The squared distance is built up axis by axis: along a line it is the lower envelope
-of one parabola per pixel (Felzenszwalb and Huttenlocher, "Distance Transforms of
-Sampled Functions", 2012), here for all lines at once.
-"""
+"""Signed distance maps: the exact distance of each pixel to the border of a region."""
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from tfrobustloss._core.validation import ParameterError
-
-_FAR = 1e30  # the squared distance to something that is not there
-_CHUNK = 1 << 21  # numbers that a pass holds at a time
 
 
 def signed_distance_map(mask, spacing=1.0):
@@ -76,14 +69,12 @@ def signed_distance_map(mask, spacing=1.0):
     regions = mask.astype(bool)
     per_class = len(steps) < mask.ndim
     regions = np.moveaxis(regions, -1, 0) if per_class else regions[np.newaxis]
-    space = tuple(range(1, regions.ndim))
-    border = regions.any(axis=space) & ~regions.all(axis=space)
     maps = np.zeros(regions.shape, "float32")
-    inside = regions[border]
-    if inside.size:
-        both = np.sqrt(_squared_distances(np.concatenate([inside, ~inside]), steps))
-        outwards, inwards = np.split(both, 2)
-        maps[border] = np.where(inside, min(steps) - inwards, outwards)
+    for region, distance in zip(regions, maps, strict=True):
+        if region.any() and not region.all():  # else there is no border
+            outwards = distance_transform_edt(~region, steps)
+            inwards = distance_transform_edt(region, steps)
+            distance[...] = np.where(region, min(steps) - inwards, outwards)
     return np.moveaxis(maps, 0, -1) if per_class else maps[0]
 
 
@@ -99,66 +90,3 @@ def _steps(mask, spacing):
         )
         raise ParameterError("signed_distance_map", "spacing", spacing, constraint)
     return steps.tolist()
-
-
-def _squared_distances(targets, steps):
-    """Squared distance to the nearest True; the first axis is one of separate maps."""
-    squares = _along_first(np.moveaxis(targets, 1, -1), steps[0])
-    squares = np.moveaxis(squares, -1, 1)
-    for axis, step in enumerate(steps[1:], start=2):
-        lines = np.moveaxis(squares, axis, -1)
-        shape = lines.shape
-        lines = lines.reshape(-1, shape[-1])
-        size = max(1, _CHUNK // shape[-1])
-        parts = [
-            _lower_envelope(lines[start : start + size], step)
-            for start in range(0, len(lines), size)
-        ]
-        squares = np.moveaxis(np.concatenate(parts).reshape(shape), -1, axis)
-    return squares
-
-
-def _along_first(targets, step):
-    """Squared distance to the nearest True on the same line, the last axis."""
-    length = targets.shape[-1]
-    positions = np.arange(length)
-    before = np.where(targets, positions, -np.inf)
-    after = np.where(targets, positions, np.inf)
-    before = np.maximum.accumulate(before, axis=-1)
-    after = np.minimum.accumulate(after[..., ::-1], axis=-1)[..., ::-1]
-    nearest = np.minimum(positions - before, after - positions) * step
-    return np.minimum(nearest * nearest, _FAR)
-
-
-def _lower_envelope(heights, step):
-    """Minimum over q of `heights[:, q] + (step (p - q))²` for every p."""
-    count, length = heights.shape
-    vertices = np.zeros((count, length), "int64")  # of the parabolas of the envelope
-    starts = np.full((count, length), np.inf)  # where each begins to be the lowest
-    starts[:, 0] = -np.inf
-    last = np.zeros(count, "int64")
-    lifted = heights + (step * np.arange(length)) ** 2
-    for new in range(1, length):
-        lines = np.arange(count)
-        while lines.size:
-            top = last[lines]
-            vertex = vertices[lines, top]
-            rise = lifted[lines, new] - lifted[lines, vertex]
-            start = rise / (2 * step * step * (new - vertex))
-            hidden = start <= starts[lines, top]
-            stays, start = lines[~hidden], start[~hidden]
-            last[stays] += 1
-            vertices[stays, last[stays]] = new
-            starts[stays, last[stays]] = start
-            lines = lines[hidden]
-            last[lines] -= 1
-    # how many parabolas have begun at each position: the number of the lowest one
-    used = np.arange(length) <= last[:, np.newaxis]
-    used[:, 0] = False
-    begins = np.clip(np.ceil(np.where(used, starts, length)), 0, length)
-    slots = begins.astype("int64") + np.arange(count)[:, np.newaxis] * (length + 1)
-    begun = np.bincount(slots[used], minlength=count * (length + 1))
-    lowest = np.cumsum(begun.reshape(count, -1)[:, :length], axis=1)
-    nearest = np.take_along_axis(vertices, lowest, axis=1)
-    apart = step * (np.arange(length) - nearest)
-    return np.take_along_axis(heights, nearest, axis=1) + apart * apart

@@ -1,42 +1,48 @@
-"""The parts of the estimate: minimiser, calibration, Bayes' rule, recommendations."""
+"""The parts of the estimate: fit, calibration, Bayes' rule, recommendations."""
 
 import numpy as np
 import pytest
 
 from tfrobustloss import losses
 from tfrobustloss.data import noise
-from tfrobustloss.data.estimate._estimate_matrix import class_shares, plateau
-from tfrobustloss.data.estimate._minimise import minimise
+from tfrobustloss.data.estimate.likelihood import Likelihood
 from tfrobustloss.data.estimate.matrices import (
     calibrate,
+    class_shares,
     clean_probabilities,
     given_label,
+    plateau,
 )
 from tfrobustloss.data.estimate.recommendation import concentration, recommend
 
 
-def rosenbrock(point):
-    x, y = point
-    value = (1 - x) ** 2 + 100 * (y - x * x) ** 2
-    slope = [-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)]
-    return value, np.array(slope)
+def test_the_gradient_of_the_likelihood_is_that_of_its_differences():
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.ones(3), size=40)
+    labels = generator.integers(3, size=40)
+    model = Likelihood(labels, probabilities)._model
+    weights = generator.random(40)
+    point = model.start + generator.normal(0, 0.1, model.start.shape)
+    steps = 1e-6 * np.eye(len(point))
+    numeric = [
+        (model.loss(point + step, weights)[0] - model.loss(point - step, weights)[0])
+        / 2e-6
+        for step in steps
+    ]
+    assert model.loss(point, weights)[1] == pytest.approx(np.array(numeric), abs=1e-7)
 
 
-def test_minimise():
-    point, done = minimise(rosenbrock, [-1.2, 1.0], tolerance=1e-14)
-    assert done
-    assert point == pytest.approx(np.ones(2), abs=1e-4)  # its minimum
-    _, done = minimise(rosenbrock, [-1.2, 1.0], iterations=3)
-    assert not done
-
-
-def test_minimise_steps_back_from_what_is_no_number():
-    def root(point):
-        value = point[0] - np.log(point[0]) if point[0] > 0 else np.nan
-        return value, 1 - 1 / point
-
-    point, _ = minimise(root, [0.01], tolerance=1e-14)
-    assert point == pytest.approx([1.0], abs=1e-4)
+def test_the_fit_ends_where_the_gradient_does():
+    generator = np.random.default_rng(0)
+    clean = generator.dirichlet(np.full(3, 0.2), size=500)
+    probabilities = clean @ noise.symmetric(3, 0.3)
+    labels = (probabilities.cumsum(axis=1) < generator.random((500, 1))).sum(axis=1)
+    fit = Likelihood(labels, probabilities)
+    _, gradient = fit._model.loss(fit._point, np.ones(500))
+    assert np.abs(gradient).max() < 1e-3
+    matrix, again = fit.again(np.ones(500))  # goes on from there
+    assert matrix == pytest.approx(fit.matrix, abs=1e-2)
+    assert again == pytest.approx(fit.clean, abs=1e-2)
 
 
 @pytest.mark.parametrize("power", [0.5, 1, 3])

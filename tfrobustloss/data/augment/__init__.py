@@ -1,4 +1,4 @@
-"""Augmentation of whole batches, compiled with the training step or in `tf.data`."""
+"""Batch augmentation, in the compiled training step or in `tf.data`."""
 
 from tfrobustloss.data.augment.affine import Affine
 from tfrobustloss.data.augment.attachment import (

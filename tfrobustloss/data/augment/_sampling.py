@@ -1,4 +1,4 @@
-"""Images read at the points of an affine map, once, in operations that XLA compiles.
+"""Bilinear and nearest sampling of images under an affine map, for XLA.
 
 Per pixel of the output: 4 multiply-adds for the two coordinates, about 10 operations
 for their corners and weights, and per channel 4 reads, 6 operations and 1 write. A

@@ -1,4 +1,4 @@
-"""Seeds for a batch: all of its draws from one pair of integers, with no state."""
+"""Stateless seeds: all draws of a batch from one pair of integers."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Ready recipes, by the name under which papers report them."""
+"""Ready-made recipes under the names that papers use."""
 
 import keras
 

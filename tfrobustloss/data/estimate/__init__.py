@@ -1,10 +1,10 @@
-"""How much label noise there is, where, and which losses suit it.
+"""Label noise estimated from noisy labels alone, with recommended losses.
 
-Everything here needs labels, some of them wrong, and the probabilities that a model
-gives their classes. The model must never have seen those labels, or it has learnt the
-wrong ones: `tfrobustloss.experiments.cross_validation` makes such probabilities.
-Nothing here needs clean labels. The matrix can only be told where every class has
-examples that are clearly of it, and a wrong label depends on the clean class alone.
+The functions take labels, some of them wrong, and a model's probabilities for the
+classes. The model must not have been trained on those labels, or it has learnt the
+wrong ones: `tfrobustloss.experiments.cross_validation` makes out-of-fold probabilities.
+Clean labels are not needed. The matrix is identifiable only if every class has examples that
+are clearly of it, and if a wrong label depends on the clean class alone.
 """
 
 from tfrobustloss.data.estimate.methods import METHODS

@@ -1,4 +1,4 @@
-"""The transition matrix under which the noisy labels are likeliest.
+"""The maximum-likelihood transition matrix, fitted by L-BFGS.
 
 The model is `P(label | x) = softmax(scale * u(x) + offset) T`, where `u` is the
 logarithm of the clean probabilities that a first, rough matrix gives. Scale and offset
@@ -10,22 +10,23 @@ prior on the scale, and by taking the noisiest of equally likely matrices.
 """
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
 
-from tfrobustloss.data.estimate import _estimate_matrix as matrices
-from tfrobustloss.data.estimate._minimise import minimise
-from tfrobustloss.data.estimate.matrices import clean_probabilities, log_softmax
+from tfrobustloss.data.estimate import matrices
 
 _FLOOR = 1e-3
 _SMALLEST = 1e-4  # entry of the first matrix: its logarithm is a parameter
 _RIGHT = 0.9  # diagonal of the plainest first matrix
 _ITERATIONS, _AGAIN = 300, 20
+_TOLERANCE = 1e-7  # of the mean loss of an example
 _LOG_SCALE = 2.0  # mean of its prior: sharp
 _EQUAL = 2.0  # difference of log likelihoods that means nothing
 _TINY = 1e-300
 
 
 class Likelihood:
-    """The fit to all examples, and fits to some of them from there.
+    """Maximum-likelihood fit to all examples, with refits to reweighted ones.
 
     Args:
         labels: Class ids, shape `(examples,)`.
@@ -51,7 +52,7 @@ class Likelihood:
         self.matrix, self.clean = self._model.unfold(self._point)
 
     def again(self, weights):
-        """Matrix and clean probabilities for other weights of the examples."""
+        """Refits with other weights of the examples, from the fit to all of them."""
         return self._model.unfold(self._model.solve(weights, self._point, _AGAIN))
 
 
@@ -64,26 +65,32 @@ def _first_matrices(labels, probabilities):
 
 
 class _Model:
-    """The likelihood for one first matrix."""
+    """The likelihood as a function of its parameters, for one initial matrix."""
 
     def __init__(self, labels, probabilities, first):
         self._labels = labels
-        self._features = np.log(clean_probabilities(probabilities, first) + _FLOOR)
+        self._features = np.log(
+            matrices.clean_probabilities(probabilities, first) + _FLOOR
+        )
         logits = np.log(np.clip(first, _SMALLEST, None))
-        self._first = np.exp(log_softmax(logits))
+        self._first = softmax(logits, axis=-1)
         self._num_classes = len(first)
         zeros = np.zeros(1 + self._num_classes)
         self.start = np.concatenate([zeros, logits.ravel()])
 
     def solve(self, weights, start, iterations):
-        """The likeliest parameters, from a start."""
-        return minimise(lambda point: self.loss(point, weights), start, iterations)[0]
+        """Most likely parameters, found from a starting point."""
+        options = {"maxiter": iterations, "ftol": _TOLERANCE, "gtol": 0.0}
+        found = minimize(
+            self.loss, start, weights, method="L-BFGS-B", jac=True, options=options
+        )
+        return found.x
 
     def unfold(self, point):
         """Transition matrix and clean probabilities."""
         scale, offset, logits = self._split(point)
-        clean = np.exp(log_softmax(scale * self._features + offset))
-        return np.exp(log_softmax(logits)), clean
+        clean = softmax(scale * self._features + offset, axis=-1)
+        return softmax(logits, axis=-1), clean
 
     def _split(self, point):
         k = self._num_classes
@@ -101,9 +108,9 @@ class _Model:
             values[used] for values in (self._labels, self._features, weights)
         )
         scale, offset, logits = self._split(point)
-        log_matrix = log_softmax(logits)
+        log_matrix = log_softmax(logits, axis=-1)
         matrix = np.exp(log_matrix)
-        clean = np.exp(log_softmax(scale * features + offset))
+        clean = softmax(scale * features + offset, axis=-1)
         both = clean * matrix[:, labels].T
         total = np.maximum(both.sum(axis=1), _TINY)
         class_given_label = both * (weights / total)[:, np.newaxis]

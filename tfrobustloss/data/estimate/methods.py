@@ -1,22 +1,18 @@
-"""One estimate of the noise: a matrix, shares of the classes, clean probabilities."""
+"""An estimate of the noise by one of the methods, and its bootstrap interval."""
 
 import numpy as np
 
-from tfrobustloss.data.estimate import _estimate_matrix as matrices
+from tfrobustloss.data.estimate import matrices
 from tfrobustloss.data.estimate.likelihood import Likelihood
-from tfrobustloss.data.estimate.matrices import (
-    calibrate,
-    clean_probabilities,
-    given_label,
-)
 
 METHODS = ("likelihood", "confident", "anchor", "percentile")
 _PERCENTILE = 97
+_RESAMPLED = 5_000  # examples, at most
 _ROUNDING = 1e-9  # of the mean of a column of equal probabilities
 
 
 class Estimate:
-    """What a method finds in labels and probabilities that are already checked.
+    """Noise estimate by one method, from labels and probabilities that are checked.
 
     Args:
         labels: Class ids, shape `(examples,)`.
@@ -34,7 +30,7 @@ class Estimate:
         self.labels, self._method, self._given = labels, method, probabilities
         self._fit = None
         if method == "likelihood":
-            self._fit = Likelihood(labels, calibrate(labels, probabilities)[0])
+            self._fit = Likelihood(labels, matrices.calibrate(labels, probabilities)[0])
             self.matrix = matrices.known_rows(self._fit.matrix, labels)
             self.prior = self._fit.clean.mean(axis=0)
         else:
@@ -50,12 +46,12 @@ class Estimate:
         if self._fit is not None:
             clean = self._fit.clean
         else:
-            calibrated, _ = calibrate(self.labels, self._given)
-            clean = clean_probabilities(calibrated, self.matrix)
-        return given_label(self.labels, clean, self.matrix)
+            calibrated, _ = matrices.calibrate(self.labels, self._given)
+            clean = matrices.clean_probabilities(calibrated, self.matrix)
+        return matrices.given_label(self.labels, clean, self.matrix)
 
     def rate_of(self, chosen):
-        """The share of wrong labels as the examples at `chosen` alone tell it."""
+        """Share of wrong labels estimated from the examples at `chosen` alone."""
         labels = self.labels[chosen]
         if self._fit is None:
             return _rate(*_simple(labels, self._given[chosen], self._method))
@@ -65,8 +61,36 @@ class Estimate:
         return _rate(matrix, weights @ clean / weights.sum())
 
 
+def interval(estimate, confidence, resamples, seed):
+    """The rate of an estimate with its bootstrap interval.
+
+    Args:
+        estimate: `Estimate`.
+        confidence: Float in (0, 1).
+        resamples: How many times examples are drawn with replacement.
+        seed: Of the draws.
+
+    Returns:
+        Rate, lower and upper end. The quantiles of the resampled rates are taken
+        relative to their median, so that the estimate is always inside.
+    """
+    examples = len(estimate.labels)
+    drawn = min(examples, _RESAMPLED)
+    generator = np.random.default_rng(seed)
+    rates = [
+        estimate.rate_of(generator.integers(examples, size=drawn))
+        for _ in range(resamples)
+    ]
+    tail = 100 * (1 - confidence) / 2
+    low, middle, high = np.percentile(rates, [tail, 50, 100 - tail])
+    scale = np.sqrt(drawn / examples)
+    low = max(0.0, estimate.rate - scale * (middle - low))
+    high = min(1.0, estimate.rate + scale * (high - middle))
+    return estimate.rate, float(low), float(high)
+
+
 def follows_labels(labels, probabilities):
-    """Whether labels get more probability than they would in another order.
+    """Whether probabilities predict the labels better than chance.
 
     Over all orders of the labels, the sum of their probabilities has a mean and a
     standard deviation in closed form; the sum must be two deviations above the mean.

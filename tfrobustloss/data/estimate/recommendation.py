@@ -1,4 +1,4 @@
-"""Which losses suit the noise that was found, each with its settings and the reason.
+"""Recommended losses for an estimated noise, each with settings and a reason.
 
 The figures are those of Table 2 of Wang et al., "epsilon-Softmax", NeurIPS 2024: test
 accuracy of the last epoch on CIFAR-10 and CIFAR-100 with the same network for every
@@ -15,7 +15,7 @@ _ROWS_NEED = 200  # labels of a class below which its row of the matrix is a gue
 
 
 def concentration(matrix, prior):
-    """How far wrong labels are from hitting every other class alike.
+    """How concentrated wrong labels are on a few classes, from 0 to 1.
 
     Args:
         matrix: Transition matrix, shape `(classes, classes)`.
@@ -37,7 +37,7 @@ def concentration(matrix, prior):
 
 
 def recommend(matrix, prior, rate, low, counts, doubts=()):
-    """Losses for a kind and amount of noise, the first choice first.
+    """Losses for a kind and amount of noise, the best first.
 
     Args:
         matrix: Estimated transition matrix, shape `(classes, classes)`.

@@ -1,11 +1,10 @@
-"""The noise of labels from labels and probabilities: the public functions."""
+"""Public functions that estimate label noise."""
 
 import numpy as np
 
 from tfrobustloss._core.labels import labels_and_probabilities
 from tfrobustloss._core.validation import ParameterError, Range, check
-from tfrobustloss.data.estimate._bootstrap import interval
-from tfrobustloss.data.estimate.methods import METHODS, Estimate
+from tfrobustloss.data.estimate.methods import METHODS, Estimate, interval
 from tfrobustloss.data.estimate.recommendation import recommend
 from tfrobustloss.data.estimate.results import (
     ConfusedPair,
@@ -29,7 +28,7 @@ _NO_INFORMATION = (
 
 
 def transition_matrix(labels, probabilities, method="likelihood"):
-    """The matrix `T[i, j]` = probability that an example of class `i` has label `j`.
+    """Estimates `T[i, j]`, the probability that class `i` has label `j`.
 
     - `"likelihood"`: the matrix under which the labels are likeliest, for clean
       probabilities that the predicted ones give after calibration. Of several
@@ -80,7 +79,7 @@ def noise_rate(
     resamples=100,
     seed=0,
 ):
-    """The share of wrong labels, with a bootstrap interval.
+    """Estimates the share of wrong labels, with a bootstrap interval.
 
     Args:
         labels: As for `transition_matrix`.
@@ -115,7 +114,7 @@ def noise_rate(
 
 
 def wrong_labels(labels, probabilities, method="likelihood"):
-    """The labels that are more likely wrong than right.
+    """Finds the labels that are more likely wrong than right.
 
     By Bayes' rule, from what the probabilities say about the clean class and from how
     often the matrix turns each class into the label given.
@@ -142,7 +141,7 @@ def wrong_labels(labels, probabilities, method="likelihood"):
 
 
 def confused_pairs(labels, probabilities, method="likelihood", top=5):
-    """The wrong labels that occur most often.
+    """Finds the most frequent pairs of a class and a wrong label.
 
     Args:
         labels: As for `transition_matrix`.
@@ -176,7 +175,7 @@ def report(
     seed=0,
     top=5,
 ):
-    """Everything at once, with losses that suit the noise found.
+    """All estimates in one `Report`, with recommended losses.
 
     Args:
         labels: As for `transition_matrix`.

@@ -1,4 +1,4 @@
-"""What an estimate of noise consists of."""
+"""Result types of the noise estimates."""
 
 import dataclasses
 import json
@@ -88,7 +88,7 @@ class WrongLabels:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Report:
-    """Everything that can be told about the noise of some labels.
+    """All estimates of the noise of some labels.
 
     Attributes:
         method: One of `METHODS`.
