@@ -6,7 +6,8 @@ import socket
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # XLA's own passes as ever, but no optimisation by LLVM after them, which takes half of
-# the time of compiling and, without fast math, changes no result
+# the time of compiling and changes how results are rounded; `.ci/run` has it in the run
+# on JAX, which compiles the same losses
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras  # noqa: E402
