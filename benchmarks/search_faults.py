@@ -212,6 +212,9 @@ def killed(root, trials, kills, rng):
     return summed("SIGKILL, one process", done, results)
 
 
+VICTIMS = ("w1", "w2")  # of the four workers
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -226,9 +229,14 @@ def shared(root, name, trials, searches, disturb):
         folder, port = root / f"{name}-{number}", free_port()
 
         def begin(role, folder=folder, port=port):
-            return start(folder, trials, 0, role=role, port=port, seconds=0.03)
+            return start(folder, trials, 0, role=role, port=port, seconds=0.1)
 
-        processes = {role: begin(role) for role in ("chief", "w1", "w2", "w3", "w4")}
+        # the others join when these two work: on a machine where processes start
+        # slowly the search must not be over before the faults
+        processes = {role: begin(role) for role in ("chief", *VICTIMS)}
+        for role in VICTIMS:
+            wait_for((folder / "task" / f"evaluated-{role}").exists)
+        processes |= {role: begin(role) for role in ("w3", "w4")}
         faults += disturb(folder, processes, begin, random.Random(number))
         for process in processes.values():
             process.join(120)
@@ -251,7 +259,7 @@ def wait_for_results(folder, count):
 
 
 def kill_workers(folder, processes, begin, rng):
-    for role in ("w1", "w2"):
+    for role in VICTIMS:
         path, count = folder / "task" / f"evaluated-{role}", rng.randrange(1, 5)
         wait_for(lambda p=path, n=count: p.exists() and len(p.read_text().split()) >= n)
         processes[role].kill()  # a trial has just begun
