@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -47,12 +48,14 @@ def test_a_compiled_family_is_the_loss_it_builds(family, vector):
 
     program = backend.compiled(backend.with_gradient(function), xla=True)
     for factor in (1.0, 0.9):
-        value, (gradient, _) = map(_numpy, program(logits, factor * vector))
+        given = map(backend.ops.convert_to_tensor, (logits, factor * vector))
+        value, (gradient, _) = map(_numpy, program(*given))
         loss = family.build(factor * vector)
         np.testing.assert_allclose(value, _numpy(loss.call(labels, logits)), atol=3e-6)
         expected = slope(lambda z, loss=loss: loss.call(labels, z), logits)
         np.testing.assert_allclose(gradient, expected, atol=3e-6)
-    assert len(traces) == 1
+    # PyTorch traces nothing: the function runs once a call
+    assert len(traces) == (2 if keras.backend.backend() == "torch" else 1)
 
 
 def _numpy(values):

@@ -60,7 +60,7 @@ def _alone(by_head, model, inputs, labels):
     """The value of each loss called by itself on the predictions of its head."""
     predicted = model(inputs)
     return {
-        f"{name}_loss": float(loss(labels, predicted[name]))
+        f"{name}_loss": float(numpy(loss(labels, predicted[name])))
         for name, loss in by_head.items()
     }
 
@@ -207,7 +207,9 @@ def test_labels_of_another_kind_at_each_output():
     y = {"kind": np.arange(8) % 4, "colour": np.eye(2)[np.arange(8) % 2]}
     total = model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
     predicted = model.predict(x, verbose=0)
-    parts = {name: float(by_output[name](y[name], predicted[name])) for name in y}
+    parts = {
+        name: float(numpy(by_output[name](y[name], predicted[name]))) for name in y
+    }
     assert total == pytest.approx(parts["kind"] + 0.5 * parts["colour"], rel=1e-5)
     model.fit(x, y, epochs=1, verbose=0)
 
