@@ -147,7 +147,9 @@ def test_every_loss_at_a_head_of_one_model(tmp_path):
     alone = _alone(by_head, model, inputs, labels)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    clone.compile_from_config({**model.get_compile_config(), "run_eagerly": True})
+    clone.compile_from_config(
+        {**model.get_compile_config(), "run_eagerly": True, "jit_compile": False}
+    )
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     loaded.run_eagerly = True  # the program of `model` is the same
