@@ -29,6 +29,7 @@ _NUMERICS = (
     "tests/losses/",
     "tests/training/",
     "tests/test_layers.py",
+    "tests/test_metrics.py",
     "tests/experiments/test_comparison.py",
     "tests/experiments/trainer/",
 )

@@ -21,6 +21,7 @@ PARTS = {
     "_core": (set(), {"keras", "numpy", *FRAMEWORKS}),
     "losses": ({"_core"}, {"keras", "numpy"}),
     "layers": ({"losses", "_core"}, {"keras", "numpy"}),
+    "metrics": ({"_core"}, {"keras", "numpy"}),
     "architectures": ({"_core"}, {"keras", "numpy"}),
     "data": (
         {"_core"},
