@@ -7,13 +7,11 @@ from keras import ops
 from tfrobustloss._core import noisy_accuracy as core
 from tfrobustloss._core.backend import get_keras_mask
 from tfrobustloss._core.noisy_accuracy import estimated_accuracy
-from tfrobustloss._core.shapes import agree, check_rank
-from tfrobustloss._core.tensors import current_value, visible
-from tfrobustloss._core.validation import ParameterError, Range, check
+from tfrobustloss._core.tensors import current_value
+from tfrobustloss._core.validation import check
 
 __all__ = ["NoisyAccuracy", "estimated_accuracy", "noisy_accuracy"]
 
-_LIMITS = {"threshold": Range()}
 _SUMS = ("total", "squares", "first", "second", "second_squared")
 
 
@@ -55,9 +53,9 @@ def noisy_accuracy(y_true, y_pred, transition_matrix=None, threshold=0.5):
         with Noisy Labels", AAAI 2021 (arXiv 2012.04193), for the use without a matrix.
     """
     owner = "noisy_accuracy"
-    check(owner, _LIMITS, threshold=threshold)
-    values = _values(owner, transition_matrix)
-    return _judged(owner, y_true, y_pred, values, threshold)[0]
+    check(owner, core.THRESHOLD, threshold=threshold)
+    values = core.values_or_none(owner, transition_matrix)
+    return core.judged(owner, y_true, y_pred, values, threshold)[0]
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
@@ -124,8 +122,8 @@ class NoisyAccuracy(keras.metrics.Metric):
     ):
         super().__init__(name=name, dtype=dtype)
         owner = type(self).__name__
-        check(owner, _LIMITS, threshold=threshold)
-        self._values = _values(owner, transition_matrix)
+        check(owner, core.THRESHOLD, threshold=threshold)
+        self._values = core.values_or_none(owner, transition_matrix)
         if transition_matrix is not None:
             transition_matrix = np.asarray(current_value(transition_matrix)).tolist()
         # not as an attribute: Keras would wrap the list
@@ -155,12 +153,14 @@ class NoisyAccuracy(keras.metrics.Metric):
         """
         owner = type(self).__name__
         mask = get_keras_mask(y_pred)
-        values, weight = _judged(owner, y_true, y_pred, self._values, self.threshold)
+        values, weight = core.judged(
+            owner, y_true, y_pred, self._values, self.threshold
+        )
         shape = tuple(values.shape)
         for factor in (mask, sample_weight):
             if factor is not None:
                 factor = ops.cast(ops.convert_to_tensor(factor), weight.dtype)
-                weight = weight * _aligned(owner, factor, shape)
+                weight = weight * core.aligned(owner, factor, shape)
         first, second = weight * values, weight * weight * values
         terms = weight, weight * weight, first, second, second * values
         for name, term in zip(_SUMS, terms, strict=True):
@@ -203,78 +203,3 @@ class NoisyAccuracy(keras.metrics.Metric):
 
     def _sums(self):
         return [float(current_value(getattr(self, f"_{name}"))) for name in _SUMS]
-
-
-def _values(owner, transition_matrix):
-    if transition_matrix is None:
-        return None
-    return core.values_of_pairs(owner, current_value(transition_matrix))
-
-
-def _judged(owner, y_true, y_pred, values, threshold):
-    """Value of each example and its weight, 1 or 0 where there is no label."""
-    check_rank(owner, y_true=y_true, y_pred=y_pred)
-    y_pred = ops.convert_to_tensor(y_pred)
-    shape = tuple(y_pred.shape)
-    classes = None if not shape else 2 if shape[-1] == 1 else shape[-1]
-    if classes is None:
-        constraint = "of a known number of classes on its last axis"
-        raise ParameterError(owner, "y_pred.shape", shape, constraint)
-    if values is not None and len(values) != classes:
-        constraint = f"a matrix of {classes} classes, as many as `y_pred` has"
-        received = np.shape(values)
-        raise ParameterError(owner, "transition_matrix.shape", received, constraint)
-    if shape[-1] == 1:
-        predicted = ops.cast(ops.squeeze(y_pred, -1) > threshold, "int32")
-    else:
-        predicted = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
-    labels, known = _labels(owner, y_true, shape, classes)
-    if values is None:
-        worth = ops.cast(ops.equal(labels, predicted), "float32")
-    else:
-        table = ops.convert_to_tensor(np.float32(values.reshape(-1)))
-        worth = ops.take(table, labels * classes + predicted)
-    known = ops.cast(known, "float32")
-    return worth * known, known
-
-
-def _labels(owner, y_true, shape, classes):
-    """Class ids as int32, 0 where there is no label, and where there is one."""
-    seen = visible(y_true)
-    y_true = ops.convert_to_tensor(y_true)
-    received = tuple(y_true.shape)
-    are_rows = len(received) == len(shape) and received[-1] != 1
-    column = len(received) == len(shape) and not are_rows
-    expected = (*shape[:-1], classes) if are_rows else shape[:-1]
-    if not agree(received[:-1] if column else received, expected):
-        constraint = (
-            f"`y_pred.shape[:-1]`, with or without a last axis of 1, or rows of "
-            f"{classes} classes, for y_pred of shape {shape}"
-        )
-        raise ParameterError(owner, "y_true.shape", received, constraint)
-    if are_rows:
-        known = ops.any(ops.not_equal(y_true, 0), axis=-1)
-        return ops.cast(ops.argmax(y_true, axis=-1), "int32"), known
-    if seen is not None and seen.size:
-        bad = ~((seen < classes) & (seen == np.floor(seen)))  # NaN is neither
-        if bad.any():
-            constraint = f"class ids below {classes}, or negative where there is none"
-            raise ParameterError(owner, "y_true", seen[bad][0].item(), constraint)
-    if column:
-        y_true = ops.squeeze(y_true, -1)
-    labels = ops.cast(y_true, "int32")
-    known = ops.logical_and(labels >= 0, labels < classes)
-    return ops.where(known, labels, 0), known
-
-
-def _aligned(owner, weight, shape):
-    """Weights of the values' rank: missing last axes are added, one too many goes."""
-    given = tuple(weight.shape)
-    if len(given) == len(shape) + 1 and given[-1] == 1:
-        weight = ops.squeeze(weight, -1)
-    elif len(given) > len(shape):
-        constraint = f"of shape {shape}, or leading dimensions of it"
-        raise ParameterError(owner, "sample_weight.shape", given, constraint)
-    for _ in range(len(shape) - len(tuple(weight.shape))):
-        weight = ops.expand_dims(weight, -1)
-    return weight

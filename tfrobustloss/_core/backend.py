@@ -1,6 +1,7 @@
 """Differences between Keras' backends; each framework is imported where needed."""
 
 import contextlib
+import itertools
 import sys
 
 import keras
@@ -15,6 +16,10 @@ from keras.src.backend import (
     set_keras_mask,
 )
 
+# Nor do callbacks get the data on which `fit` validates, or one iterator for all kinds.
+from keras.src.trainers.data_adapters.generator_data_adapter import GeneratorDataAdapter
+from keras.src.trainers.epoch_iterator import EpochIterator
+
 __all__ = [
     "compiled",
     "compute_output_spec",
@@ -25,6 +30,7 @@ __all__ = [
     "in_symbolic_scope",
     "set_keras_mask",
     "slope",
+    "validation_batches",
     "value_and_gradient",
     "widened",
     "with_closed_tangent",
@@ -227,3 +233,38 @@ def devices():
 
     count = torch.cuda.device_count()
     return [torch.cuda.get_device_name(i) for i in range(count)] or ["cpu:0"]
+
+
+def validation_batches(model, data=None):
+    """Batches on which `fit` has just validated a model, or of other data.
+
+    Args:
+        model: `keras.Model` in an epoch's end of `fit`.
+        data: What `fit` takes as `validation_data`, or None for what it was given.
+
+    Returns:
+        Iterator of batches, each a NumPy array or a tuple of inputs, labels and sample
+        weights; None if `fit` does not validate.
+
+    Raises:
+        TypeError: The data is a Python generator, of which a second pass would take
+            the batches of the next epochs.
+    """
+    if data is None:
+        batches = getattr(model, "_eval_epoch_iterator", None)
+    else:
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        size = 256 if y is not None else None
+        batches = EpochIterator(x=x, y=y, sample_weight=weights, batch_size=size)
+    if batches is None:
+        return None
+    adapter, steps = batches.data_adapter, batches.num_batches
+    if isinstance(adapter, GeneratorDataAdapter):
+        raise TypeError("a Python generator has one pass")
+
+    def passed():
+        adapter.on_epoch_begin()
+        yield from itertools.islice(adapter.get_numpy_iterator(), steps)
+        adapter.on_epoch_end()
+
+    return passed()

@@ -13,12 +13,16 @@ import math
 import statistics
 
 import numpy as np
+from keras import ops
 
 from tfrobustloss._core.labels import flat_class_ids, integers, stochastic_matrix
+from tfrobustloss._core.shapes import agree, check_rank
+from tfrobustloss._core.tensors import current_value, visible
 from tfrobustloss._core.validation import ParameterError, Range, check
 
 # Beyond it, 10,000 labels leave a standard error of up to 25 points.
 _LARGEST_SPREAD = 50.0
+THRESHOLD = {"threshold": Range()}
 _CONFIDENCE = {"confidence": Range(0, 1, open_low=True, open_high=True)}
 
 
@@ -180,27 +184,139 @@ def estimated_accuracy(
         constraint = f"{len(labels)}, the number of labels"
         raise ParameterError(owner, "len(predicted)", len(predicted), constraint)
     known = labels >= 0
-    mean, error, _ = judge(labels[known], predicted[known], values)
+    if values is None:
+        worth = labels == predicted
+    else:
+        worth = values[np.where(known, labels, 0), predicted]
+    mean, error, _ = weighted_mean(worth, known)
     return mean, error
 
 
-def judge(labels, predicted, values=None, weights=None):
-    """Estimate, standard error and effective number of examples of checked ids.
+def weighted_mean(values, weights):
+    """Mean of the examples' values, its standard error and the effective number.
 
     Args:
-        labels: Class ids, shape `(examples,)`.
-        predicted: Class ids, shape `(examples,)`.
-        values: As `values_of_pairs` returns them, or None for plain accuracy.
-        weights: Floats, shape `(examples,)`, or None.
+        values: Floats, shape `(examples,)`.
+        weights: Floats, same shape.
 
     Returns:
         `(estimate, standard_error, count)`, three floats.
     """
-    v = np.float64(labels == predicted) if values is None else values[labels, predicted]
-    w = np.ones(len(v)) if weights is None else np.asarray(weights, np.float64)
+    v, w = np.asarray(values, np.float64), np.asarray(weights, np.float64)
     sums = w.sum(), (w**2).sum(), (w * v).sum(), (w**2 * v).sum(), (w**2 * v**2).sum()
     count = float(sums[0] ** 2 / sums[1]) if sums[1] > 0 else 0.0
     return (*from_sums(*sums), count)
+
+
+def values_or_none(owner, transition_matrix):
+    """`values_of_pairs` of a matrix, or None without one."""
+    if transition_matrix is None:
+        return None
+    return values_of_pairs(owner, current_value(transition_matrix))
+
+
+def judged(owner, y_true, y_pred, values, threshold):
+    """Values of the examples of a batch, of any format, on every backend.
+
+    Args:
+        owner: Name of the class or function that judges, for errors.
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or rows, shape `(..., classes)`.
+        y_pred: Probabilities or logits, shape `(..., classes)` or `(..., 1)`.
+        values: As `values_of_pairs` returns them, or None for plain accuracy.
+        threshold: Float; one unit above it predicts class 1.
+
+    Returns:
+        Float32 values, and weights, 1 or 0 where there is no label, shape `(...)`.
+
+    Raises:
+        ValueError: Shapes or numbers of classes do not fit, or an id is out of range.
+    """
+    check_rank(owner, y_true=y_true, y_pred=y_pred)
+    y_pred = ops.convert_to_tensor(y_pred)
+    shape = tuple(y_pred.shape)
+    classes = None if not shape else 2 if shape[-1] == 1 else shape[-1]
+    if classes is None:
+        constraint = "of a known number of classes on its last axis"
+        raise ParameterError(owner, "y_pred.shape", shape, constraint)
+    if values is not None and len(values) != classes:
+        constraint = f"a matrix of {classes} classes, as many as `y_pred` has"
+        received = np.shape(values)
+        raise ParameterError(owner, "transition_matrix.shape", received, constraint)
+    predicted = predicted_classes(y_pred, threshold)
+    labels, known = _labels(owner, y_true, shape, classes)
+    if values is None:
+        worth = ops.cast(ops.equal(labels, predicted), "float32")
+    else:
+        table = ops.convert_to_tensor(np.float32(values.reshape(-1)))
+        worth = ops.take(table, labels * classes + predicted)
+    known = ops.cast(known, "float32")
+    return worth * known, known
+
+
+def predicted_classes(y_pred, threshold):
+    """Predicted class ids as int32, shape `y_pred.shape[:-1]`.
+
+    Args:
+        y_pred: Probabilities or logits, shape `(..., classes)` or `(..., 1)`.
+        threshold: Float; one unit above it predicts class 1.
+    """
+    if y_pred.shape[-1] == 1:
+        return ops.cast(ops.squeeze(y_pred, -1) > threshold, "int32")
+    return ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+
+
+def _labels(owner, y_true, shape, classes):
+    """Class ids as int32, 0 where there is no label, and where there is one."""
+    seen = visible(y_true)
+    y_true = ops.convert_to_tensor(y_true)
+    received = tuple(y_true.shape)
+    are_rows = len(received) == len(shape) and received[-1] != 1
+    column = len(received) == len(shape) and not are_rows
+    expected = (*shape[:-1], classes) if are_rows else shape[:-1]
+    if not agree(received[:-1] if column else received, expected):
+        constraint = (
+            f"`y_pred.shape[:-1]`, with or without a last axis of 1, or rows of "
+            f"{classes} classes, for y_pred of shape {shape}"
+        )
+        raise ParameterError(owner, "y_true.shape", received, constraint)
+    if are_rows:
+        known = ops.any(ops.not_equal(y_true, 0), axis=-1)
+        return ops.cast(ops.argmax(y_true, axis=-1), "int32"), known
+    if seen is not None and seen.size:
+        bad = ~((seen < classes) & (seen == np.floor(seen)))  # NaN is neither
+        if bad.any():
+            constraint = f"class ids below {classes}, or negative where there is none"
+            raise ParameterError(owner, "y_true", seen[bad][0].item(), constraint)
+    if column:
+        y_true = ops.squeeze(y_true, -1)
+    labels = ops.cast(y_true, "int32")
+    known = ops.logical_and(labels >= 0, labels < classes)
+    return ops.where(known, labels, 0), known
+
+
+def aligned(owner, weight, shape):
+    """Weights of the values' rank: missing last axes are added, one too many goes.
+
+    Args:
+        owner: Name of the class or function that judges, for errors.
+        weight: Tensor of sample weights.
+        shape: Static shape of the values.
+
+    Returns:
+        Tensor that broadcasts with the values.
+
+    Raises:
+        ValueError: The weights have too many axes.
+    """
+    given = tuple(weight.shape)
+    if len(given) == len(shape) + 1 and given[-1] == 1:
+        weight = ops.squeeze(weight, -1)
+    elif len(given) > len(shape):
+        constraint = f"of shape {shape}, or leading dimensions of it"
+        raise ParameterError(owner, "sample_weight.shape", given, constraint)
+    for _ in range(len(shape) - len(tuple(weight.shape))):
+        weight = ops.expand_dims(weight, -1)
+    return weight
 
 
 def _ids(owner, labels, classes, high):

@@ -2,5 +2,11 @@
 
 from tfrobustloss.training.gradient_penalty import gradient_penalty
 from tfrobustloss.training.schedules import ShiftToBoundary
+from tfrobustloss.training.stopping import LabelWave, StopOnNoisyValidation
 
-__all__ = ["ShiftToBoundary", "gradient_penalty"]
+__all__ = [
+    "LabelWave",
+    "ShiftToBoundary",
+    "StopOnNoisyValidation",
+    "gradient_penalty",
+]
