@@ -217,6 +217,15 @@ def _numbers(file, name):
 
 def _parsed(file, name, cells):
     """Text as float64; None where it is words. Raises where it is both."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    trimmed = compute.utf8_trim_whitespace(cells)
+    empty = compute.is_in(trimmed, value_set=pa.array(sorted(_EMPTY), trimmed.type))
+    try:
+        return numbers(compute.if_else(empty, None, trimmed))
+    except pa.ArrowInvalid:  # find out which cells are no numbers
+        pass
     texts = [None if one is None else one.strip() for one in cells.to_pylist()]
     values = np.full(len(texts), np.nan)
     words, commas, count = [], 0, 0
