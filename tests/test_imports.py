@@ -25,7 +25,16 @@ PARTS = {
     "architectures": ({"_core"}, {"keras", "numpy"}),
     "data": (
         {"_core"},
-        {"keras", "numpy", "scipy", "sklearn", "tensorflow", "tensorflow_datasets"},
+        {
+            "keras",
+            "numpy",
+            "scipy",
+            "sklearn",
+            "tensorflow",
+            "tensorflow_datasets",
+            "PIL",
+            "pyarrow",
+        },
     ),
     "training": ({"losses", "data", "_core"}, {"keras", "numpy"}),
     "presets": ({"losses", "_core"}, set()),
@@ -54,7 +63,16 @@ ONLY = {
     "keras.src": {"_core.backend"},
 }
 # imported inside functions only, so that they are needed only where they are used
-LAZY = {"matplotlib", "sklearn", "tensorflow", "tensorflow_datasets", "jax", "torch"}
+LAZY = {
+    "matplotlib",
+    "sklearn",
+    "tensorflow",
+    "tensorflow_datasets",
+    "jax",
+    "torch",
+    "PIL",
+    "pyarrow",
+}
 OPEN = "_core"  # each of its modules is its own face
 
 

@@ -1,17 +1,31 @@
-"""Data with wrong labels: noise, image sets to try it on, and batches for `fit`."""
+"""Data with wrong labels: your own, noise, image sets, and batches for `fit`."""
 
 from tfrobustloss.data import augment, estimate, noise
-from tfrobustloss.data.datasets import ImageDataset, load, load_human_labels
+from tfrobustloss.data.datasets import (
+    Correction,
+    ImageDataset,
+    LabelledData,
+    load,
+    load_human_labels,
+    read,
+    read_corrections,
+    write_corrections,
+)
 from tfrobustloss.data.distance import signed_distance_map
 from tfrobustloss.data.pipelines import pipeline
 
 __all__ = [
+    "Correction",
     "ImageDataset",
+    "LabelledData",
     "augment",
     "estimate",
     "load",
     "load_human_labels",
     "noise",
     "pipeline",
+    "read",
+    "read_corrections",
     "signed_distance_map",
+    "write_corrections",
 ]

@@ -1,7 +1,24 @@
-"""Image classification datasets, and files of human labels."""
+"""Image classification datasets, a user's own data, and files of human labels."""
 
+from tfrobustloss.data.datasets.corrections import (
+    Correction,
+    read_corrections,
+    write_corrections,
+)
 from tfrobustloss.data.datasets.human_labels import load_human_labels
 from tfrobustloss.data.datasets.image_dataset import ImageDataset, ImageFiles
+from tfrobustloss.data.datasets.labelled_data import LabelledData
 from tfrobustloss.data.datasets.load import load
+from tfrobustloss.data.datasets.read import read
 
-__all__ = ["ImageDataset", "ImageFiles", "load", "load_human_labels"]
+__all__ = [
+    "Correction",
+    "ImageDataset",
+    "ImageFiles",
+    "LabelledData",
+    "load",
+    "load_human_labels",
+    "read",
+    "read_corrections",
+    "write_corrections",
+]
