@@ -208,6 +208,25 @@ def weighted_mean(values, weights):
     return (*from_sums(*sums), count)
 
 
+def smoothed(estimates, window):
+    """Centred means over `window` epochs, of fewer epochs at either end.
+
+    Args:
+        estimates: Floats, shape `(epochs, ...)`.
+        window: Odd int >= 1.
+
+    Returns:
+        Float64 array of the same shape.
+    """
+    values, half = np.asarray(estimates, np.float64), window // 2
+    return np.stack(
+        [
+            values[max(0, epoch - half) : epoch + half + 1].mean(axis=0)
+            for epoch in range(len(values))
+        ]
+    )
+
+
 def values_or_none(owner, transition_matrix):
     """`values_of_pairs` of a matrix, or None without one."""
     if transition_matrix is None:

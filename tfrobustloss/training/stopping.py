@@ -266,9 +266,10 @@ class StopOnNoisyValidation(_KeepsTheBest):
 
     def _judge_next(self):
         index, half = len(self.history) - len(self._waiting), self.smoothing // 2
-        near = self.history[max(0, index - half) : index + half + 1]
+        first = max(0, index - half)
+        near = [each["estimate"] for each in self.history[first : index + half + 1]]
         entry = self.history[index]
-        entry["smoothed"] = float(np.mean([each["estimate"] for each in near]))
+        entry["smoothed"] = float(core.smoothed(near, self.smoothing)[index - first])
         self._offer(entry["epoch"], entry["smoothed"], self._waiting.popleft())
         is_best = self.best_epoch == entry["epoch"]
         self._since_best = 0 if is_best else self._since_best + 1
