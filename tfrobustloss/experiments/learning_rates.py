@@ -32,7 +32,7 @@ def score_losses(
         seeds: Sequence of ints >= 0.
         learning_rates: List of floats > 0 for all, or a list of such lists, as many
             for each loss.
-        split: `"validation"` or `"test"`, the clean data on which to measure.
+        split: `"validation"` or `"test"`, the data on which to measure.
         **training: Other arguments of `Trainer`: `epochs`, `batch_size`, `momentum`.
 
     Returns:
@@ -51,10 +51,10 @@ def score_losses(
         (2, 1, 1)
     """
     prepared = task if isinstance(task, Prepared) else prepare(task)
-    clean = {"validation": prepared.validation, "test": prepared.test}.get(split)
-    if clean is None:
+    known = {"validation": prepared.validation, "test": prepared.test}.get(split)
+    if known is None:
         has = [name for name in ("validation", "test") if getattr(prepared, name)]
-        constraint = f"a split of clean data that the task has: {', '.join(has)}"
+        constraint = f"a split that the task has: {', '.join(has)}"
         raise ParameterError("score_losses", "split", split, constraint)
     rates = np.array(learning_rates, "float64")
     if rates.ndim == 1:
@@ -64,6 +64,7 @@ def score_losses(
         raise ParameterError(
             "score_losses", "learning_rates", learning_rates, constraint
         )
+    matrix = prepared.validation_matrix if split == "validation" else None
     train = prepared.train(seeds)
     accuracy = np.zeros((len(losses), rates.shape[1], len(seeds)))
     for row, loss in enumerate(losses):
@@ -71,8 +72,9 @@ def score_losses(
             prepared.network,
             _family_of_one(loss),
             train,
-            clean,
+            known,
             label_draws=True,
+            validation_matrix=matrix,
             **training,
         )
         for column, seed in enumerate(seeds):

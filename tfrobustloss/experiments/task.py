@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,18 +11,25 @@ import keras
 import numpy as np
 
 from tfrobustloss import data
+from tfrobustloss._core import noisy_accuracy
+from tfrobustloss._core.labels import stochastic_matrix
 from tfrobustloss._core.models import check_logits
 from tfrobustloss._core.validation import (
     ParameterError,
     ParameterTypeError,
     Range,
     check,
+    check_choice,
 )
 from tfrobustloss.experiments import task_data
 from tfrobustloss.experiments.specs import architecture, noise_matrix
 from tfrobustloss.experiments.task_data import Split
 
 _OWNER = "Task"
+_VALIDATIONS = ("clean", "noisy")
+# Simulated noise of validation labels has one draw. Comparisons have seeds below 1000,
+# searches up to 500,004.
+_VALIDATION_SEED = 900_000
 _SIZES = {
     "train_size": Range(low=1, integer=True, optional=True),
     "validation_size": Range(low=0, integer=True, optional=True),
@@ -37,26 +45,36 @@ class Task:
             validation)` or `(train, validation, test)`, each `(inputs, labels)` with
             inputs as the network takes them and class ids, or an `ImageDataset`,
             whose images are scaled to [0, 1] for a network given by name and stay
-            bytes for your own. Labels of validation and test have to be right: a
-            trusted subset, for example.
+            bytes for your own; or `LabelledData` of `tfrobustloss.data.read`. Labels of
+            the test have to be right, and those of the validation unless it is noisy.
         architecture: Name of a function of `tfrobustloss.architectures`, another
             function `(input_shape, num_classes, seed) -> model`, or a built model
             whose output is logits.
         noise: `symmetric:R`, `pair:R`, `asymmetric:R` or a transition matrix by which
             training labels are changed, or `none` for labels that are wrong already.
         train_size: Number of training examples, or None for all that are left.
-        validation_size: Number of clean examples split from the train split of a
-            dataset given by name; None for a quarter, at most 2000; 0 where nothing
-            is chosen on validation data. The test split is never used for it.
+        validation_size: Number of validation examples split from the train split of a
+            dataset given by name, or from `LabelledData`; None for a quarter, at most
+            2000 with clean labels and 20,000 with noisy ones; 0 where nothing is chosen
+            on validation data. The test split is never used for it.
+        validation: `"clean"` for right validation labels (of `LabelledData` the trusted
+            examples), or `"noisy"` for labels as wrong as those of the training data:
+            with simulated noise one draw that is not drawn again.
+        validation_matrix: With noisy validation, the transition matrix by which its
+            accuracy is corrected, shape `(classes, classes)`, for example of
+            `data.estimate.report`; `"noise"` for that of `noise`; or None for plain
+            accuracy, which ranks losses as well under symmetric noise.
         data_dir: Folder of prepared TFDS data, or None for the default of TFDS.
     """
 
-    dataset: str | tuple = "digits"
+    dataset: str | tuple | data.LabelledData = "digits"
     architecture: str | Callable | keras.Model = "mlp2"
     noise: Any = "symmetric:0.6"
     train_size: int | None = None
     validation_size: int | None = None
     data_dir: str | None = None
+    validation: str = "clean"
+    validation_matrix: Any = None
 
 
 def make_tasks(
@@ -101,9 +119,11 @@ class Prepared:
     Attributes:
         inputs: Inputs of the training examples.
         labels: Their labels before the noise.
-        validation: `(inputs, labels)` with clean labels, or None.
-        test: The same, or None.
+        validation: `(inputs, labels)`, or None.
+        test: The same with clean labels, or None.
         matrix: Transition matrix, or None for no noise.
+        validation_matrix: Transition matrix that corrects the accuracy on noisy
+            validation labels, or None.
         num_classes: Int.
         network: A built model, or a function of a seed that returns one, as `Trainer`
             takes it.
@@ -115,6 +135,7 @@ class Prepared:
     validation: Any
     test: Any
     matrix: np.ndarray | None
+    validation_matrix: np.ndarray | None
     num_classes: int
     network: Any
     description: dict[str, Any]
@@ -160,15 +181,28 @@ def prepare(task: Task) -> Prepared:
     if not isinstance(task, Task):
         raise ParameterTypeError("prepare", "task", task, "a `Task`")
     check(_OWNER, _SIZES, **{name: getattr(task, name) for name in _SIZES})
+    check_choice(_OWNER, "validation", task.validation, _VALIDATIONS)
     if isinstance(task.dataset, str):
         splits, num_classes = task_data.load(task)
         name = task.dataset
+    elif isinstance(task.dataset, data.LabelledData):
+        splits, num_classes = task_data.labelled(task)
+        name = f"{os.path.basename(task.dataset.source)} {task.dataset.digest}"
     else:
         splits, num_classes = task_data.given(task)
         name = f"arrays {task_data.digest(splits)}"
     task_data.check_labels(splits, num_classes)
     train, validation, test = splits
     matrix = _matrix(task, num_classes)
+    validation_matrix = None
+    if validation is not None and task.validation == "noisy":
+        if isinstance(task.dataset, str) and matrix is not None:
+            noisy = data.noise.corrupt(validation[1], matrix, _VALIDATION_SEED)
+            validation = validation[0], noisy.astype(validation[1].dtype)
+        validation_matrix = _validation_matrix(task, matrix, num_classes)
+    elif task.validation_matrix is not None:
+        constraint, given = "None with clean validation labels", "a matrix"
+        raise ParameterError(_OWNER, "validation_matrix", given, constraint)
     noise = task.noise
     if matrix is not None and not isinstance(noise, str):
         noise = matrix.tolist()
@@ -179,6 +213,7 @@ def prepare(task: Task) -> Prepared:
         validation=validation,
         test=test,
         matrix=matrix,
+        validation_matrix=validation_matrix,
         num_classes=num_classes,
         network=network,
         description={
@@ -188,8 +223,38 @@ def prepare(task: Task) -> Prepared:
             "train_size": len(train[1]),
             "validation_size": 0 if validation is None else len(validation[1]),
             "num_classes": num_classes,
+            **_judged_by(task, validation_matrix),
         },
     )
+
+
+def _judged_by(task: Task, matrix: np.ndarray | None) -> dict[str, Any]:
+    """What the description says of noisy validation; nothing of a clean one."""
+    if task.validation == "clean":
+        return {}
+    values = None if matrix is None else matrix.tolist()
+    return {"validation": "noisy", "validation_matrix": values}
+
+
+def _validation_matrix(
+    task: Task, matrix: np.ndarray | None, num_classes: int
+) -> np.ndarray | None:
+    """The matrix that corrects noisy validation, checked; None for plain accuracy."""
+    name, given = "validation_matrix", task.validation_matrix
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given != "noise" or matrix is None:
+            constraint = "a matrix, None, or 'noise' where noise is simulated"
+            hint = "Estimate one: `data.estimate.report(...).transition_matrix`."
+            raise ParameterError(_OWNER, name, given, constraint, hint)
+        given = matrix
+    noisy_accuracy.values_of_pairs(_OWNER, given)  # it can be inverted
+    checked = stochastic_matrix(_OWNER, name, given)
+    if len(checked) != num_classes:
+        constraint = f"of {num_classes} classes"
+        raise ParameterError(_OWNER, f"{name}.shape", checked.shape, constraint)
+    return checked
 
 
 def prepare_all(tasks: Task | Sequence[Task]) -> list[Prepared]:

@@ -23,7 +23,7 @@ Split = tuple[np.ndarray, np.ndarray]
 Splits = tuple[Split, Split | None, Split | None]
 
 _OWNER = "Task"
-_MOST_VALIDATION = 2000
+_MOST_VALIDATION = {"clean": 2000, "noisy": 20_000}
 
 
 def load(task: Any) -> tuple[Splits, int]:
@@ -45,7 +45,7 @@ def load(task: Any) -> tuple[Splits, int]:
     total = len(train.labels)
     size = task.validation_size
     if size is None:
-        size = min(total // 4, _MOST_VALIDATION)
+        size = min(total // 4, _MOST_VALIDATION[task.validation])
     hint = f"The train split has {total} images."
     limit = Range(0, total - 1, integer=True, hint=hint)
     check(_OWNER, {"validation_size": limit}, validation_size=size)
@@ -71,6 +71,63 @@ def read(name: str, part: str, data_dir: str | None) -> data.ImageDataset:
 def _subset(total: int, begin: int, end: int) -> np.ndarray:
     """A part of the shuffled indices up to `total`, in increasing order."""
     return np.sort(np.random.default_rng(0).permutation(total)[begin:end])
+
+
+def labelled(task: Any) -> tuple[Splits, int]:
+    """The splits of a task on `LabelledData`; the test is None where it has none.
+
+    Args:
+        task: A `Task`.
+
+    Returns:
+        As `load`.
+
+    Raises:
+        ValueError: Noise is to be added, a size does not fit, or clean validation
+            labels are wanted and none are trusted.
+    """
+    own = task.dataset
+    if not isinstance(task.noise, str) or task.noise != "none":
+        constraint = "'none' for labels that are wrong already"
+        raise ParameterError(_OWNER, "noise", task.noise, constraint)
+    inputs = own.inputs
+    if isinstance(task.architecture, str) and inputs.dtype == np.uint8:
+        inputs = scaled(inputs)
+    test = None
+    if own.test is not None:
+        test_inputs = own.test.inputs
+        if inputs.dtype != test_inputs.dtype:
+            test_inputs = scaled(test_inputs)
+        test = test_inputs, own.test.labels
+    kept, held_out = _held_out(task, len(own))
+    if task.train_size is not None:
+        limit = Range(1, len(kept), integer=True, hint=f"{len(kept)} are left.")
+        check(_OWNER, {"train_size": limit}, train_size=task.train_size)
+        kept = kept[_subset(len(kept), 0, task.train_size)]
+    train, validation = ((inputs[rows], own.labels[rows]) for rows in (kept, held_out))
+    return (train, validation if len(held_out) else None, test), own.num_classes
+
+
+def _held_out(task: Any, total: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training and of the validation examples of `LabelledData`."""
+    own, size = task.dataset, task.validation_size
+    everything = np.arange(total)
+    if size == 0:
+        return everything, everything[:0]
+    if task.validation == "noisy":
+        if size is None:
+            size = max(1, min(total // 4, _MOST_VALIDATION["noisy"]))
+        limit = Range(1, total - 1, integer=True, hint=f"There are {total} examples.")
+        check(_OWNER, {"validation_size": limit}, validation_size=size)
+        return data.split_validation(own.labels, size / total)
+    if own.trusted is None:
+        constraint = "'noisy' for data without trusted examples"
+        hint = "Or name those with right labels: `data.read(..., trusted=FILE)`."
+        raise ParameterError(_OWNER, "validation", task.validation, constraint, hint)
+    if size is not None and size != len(own.trusted):
+        constraint = f"None or {len(own.trusted)}, the number of trusted examples"
+        raise ParameterError(_OWNER, "validation_size", size, constraint)
+    return np.setdiff1d(everything, own.trusted), own.trusted
 
 
 def given(task: Any) -> tuple[Splits, int]:

@@ -33,6 +33,9 @@ class Problem:
         num_draws: Size of the labels' axis of draws, or None if they have none.
         num_examples: Number of training examples.
         num_validation: Number of validation examples before the padding.
+        worth: What a validation example of a noisy label counts where it is predicted
+            as a class, float32 of shape `(classes, classes)`; None to count right
+            answers.
         batch_size: Examples of a full training batch.
         remainder: Examples of the last batch of an epoch, 0 if that is full.
         steps_per_epoch: Batches of an epoch, a partial one included.
@@ -50,6 +53,7 @@ class Problem:
     num_draws: int | None
     num_examples: int
     num_validation: int
+    worth: np.ndarray | None
     batch_size: int
     remainder: int
     steps_per_epoch: int
@@ -118,15 +122,28 @@ class Problem:
     def correct(
         self, outputs: Tensor, labels: Tensor, index: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Number of right answers in a validation batch, and whether all is finite."""
+        """Number of right answers in a validation batch, and whether all is finite.
+
+        With `worth` it is the sum of that.
+        """
         if len(labels.shape) > 1 and labels.shape[-1] > 1:
             labels = ops.argmax(labels, axis=-1)
         labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
-        right = ops.equal(ops.cast(ops.argmax(outputs, axis=-1), "int32"), labels)
+        predicted = ops.cast(ops.argmax(outputs, axis=-1), "int32")
         size = self.validation_batch
         row = index * size + ops.arange(size, dtype="int32")
-        right = ops.logical_and(right, row < self.num_validation)
-        return ops.sum(ops.cast(right, "int32")), ops.all(ops.isfinite(outputs))
+        counts, is_finite = row < self.num_validation, ops.all(ops.isfinite(outputs))
+        if self.worth is None:
+            right = ops.logical_and(ops.equal(predicted, labels), counts)
+            return ops.sum(ops.cast(right, "int32")), is_finite
+        table = ops.convert_to_tensor(self.worth.reshape(-1))
+        worth = ops.take(table, labels * len(self.worth) + predicted)
+        return ops.sum(worth * ops.cast(counts, "float32")), is_finite
+
+    @property
+    def count_type(self) -> str:
+        """Data type of the sum over validation batches."""
+        return "int32" if self.worth is None else "float32"
 
 
 def make_problem(
@@ -138,6 +155,7 @@ def make_problem(
     batch_size: int,
     momentum: float,
     label_draws: bool = False,
+    worth: np.ndarray | None = None,
     xla: bool | None = None,
 ) -> Problem:
     """The `Problem` of a model and data; arguments as in `Trainer`."""
@@ -156,6 +174,7 @@ def make_problem(
         num_draws=train[1].shape[1] if label_draws else None,
         num_examples=num_examples,
         num_validation=num_validation,
+        worth=None if worth is None else worth.astype("float32"),
         batch_size=batch_size,
         remainder=num_examples % batch_size,
         steps_per_epoch=math.ceil(num_examples / batch_size),

@@ -114,7 +114,7 @@ class Programs:
         """Lists of steps done and of whether every loss was finite."""
         return np.asarray(run.taken).tolist(), np.asarray(run.finite).tolist()
 
-    def evaluate(self, run: Run) -> tuple[list[int], list[bool]]:
+    def evaluate(self, run: Run) -> tuple[list[float], list[bool]]:
         """Lists of right answers on the validation data, and of finite outputs."""
         correct, finite = self._evaluate(
             run.trainable, run.others, self._validation_data
@@ -259,7 +259,7 @@ class Programs:
             return correct + right, jnp.logical_and(finite, all_finite)
 
         size = len(trainable[0])
-        start = jnp.zeros(size, "int32"), jnp.ones(size, bool)
+        start = jnp.zeros(size, problem.count_type), jnp.ones(size, bool)
         return jax.lax.fori_loop(0, problem.validation_steps, body, start)
 
 

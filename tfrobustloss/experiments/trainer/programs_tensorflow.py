@@ -124,10 +124,10 @@ class Programs:
         """Lists of steps done and of whether every loss was finite."""
         return [int(run.step)], [bool(run.finite)]
 
-    def evaluate(self, run: Run) -> tuple[list[int], list[bool]]:
+    def evaluate(self, run: Run) -> tuple[list[float], list[bool]]:
         """Lists of right answers on the validation data, and of finite outputs."""
         correct, finite = self._evaluate(run.trainable, run.others)
-        return [int(correct)], [bool(finite)]
+        return [correct.numpy().item()], [bool(finite)]
 
     def values(self, run: Run, index: int) -> Values:
         """Values of a candidate's trainable and other variables, as arrays."""
@@ -251,7 +251,7 @@ class Programs:
         _, correct, finite = tf.while_loop(
             lambda index, *_: index < problem.validation_steps,
             body,
-            (tf.constant(0), tf.constant(0), tf.constant(True)),
+            (tf.constant(0), tf.zeros((), problem.count_type), tf.constant(True)),
             parallel_iterations=1,
         )
         return correct, finite

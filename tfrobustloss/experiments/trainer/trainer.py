@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfrobustloss._core import noisy_accuracy
 from tfrobustloss._core.models import check_built
 from tfrobustloss._core.validation import ParameterError, Range, check, check_flag
 from tfrobustloss.experiments.trainer.initial_weights import (
@@ -65,6 +66,10 @@ class Trainer:
         family: A `LossFamily`.
         train: `(inputs, labels)`, arrays, or structures of arrays for the inputs.
         validation: The same, on which accuracy is measured.
+        validation_matrix: None, or the transition matrix of noisy validation labels,
+            shape `(classes, classes)`: the accuracy is then an unbiased estimate of
+            that on clean labels, as `metrics.NoisyAccuracy` makes it, and may lie
+            outside [0, 1].
         epochs: Int >= 1.
         batch_size: Int >= 1; the last batch of an epoch may be smaller.
         learning_rate: Float > 0, unless a candidate brings its own.
@@ -120,6 +125,7 @@ class Trainer:
         learning_rate: float = 0.01,
         momentum: float = 0.9,
         label_draws: bool = False,
+        validation_matrix: Any = None,
         compute_dtype: str | None = None,
         num_threads: int | None = None,
         halving: Halving | None = None,
@@ -158,6 +164,7 @@ class Trainer:
             batch_size=batch_size,
             momentum=momentum,
             label_draws=label_draws,
+            worth=noisy_accuracy.values_or_none("Trainer", validation_matrix),
             xla=xla,
         )
         initial_values = InitialValues(model, build)

@@ -1,4 +1,4 @@
-"""Fitness of a loss: accuracy on clean data after training on wrong labels."""
+"""Fitness of a loss: accuracy on validation data after training on wrong labels."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,10 @@ _NUM_FINALISTS = 3  # candidates that are scored again, in addition to the mean
 
 
 class Fitness:
-    """Mean clean-validation accuracy over tasks, initial weights and learning rates.
+    """Mean validation accuracy over tasks, initial weights and learning rates.
+
+    With noisy validation it is plain accuracy on noisy labels, or corrected by the
+    task's `validation_matrix`.
 
     Args:
         tasks: List of `Prepared`.
@@ -43,6 +46,7 @@ class Fitness:
                 task.train(noise_seeds),
                 task.validation,
                 label_draws=True,
+                validation_matrix=task.validation_matrix,
                 learning_rate=learning_rates[0],
                 **training,
             )
