@@ -34,6 +34,21 @@ class Network:
             for variable in self._model.optimizer.variables
         ]
 
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the optimizer, which can be set after `compile`."""
+        return float(keras.ops.convert_to_numpy(self._model.optimizer.learning_rate))
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._model.optimizer.learning_rate = value
+        rate = self._model.optimizer.learning_rate
+        self._initial_state = [
+            (variable, initial)
+            for variable, initial in self._initial_state
+            if variable is not rate
+        ]
+
     def restart(self, seed: int) -> None:
         """Sets the initial weights of a seed, and resets the optimizer."""
         if seed not in self._initial_weights:

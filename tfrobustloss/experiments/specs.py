@@ -119,7 +119,7 @@ def pick(owner: str, name: str, value: str, known: Mapping[str, Any]) -> Any:
 
 
 def named_losses(
-    text: str, matrix: np.ndarray
+    text: str, matrix: np.ndarray, source: str = "true noise"
 ) -> tuple[list[NamedLoss], dict[str, str]]:
     """The losses of a comma-separated list, on logits.
 
@@ -131,6 +131,7 @@ def named_losses(
         text: Comma-separated `name` or `name:key=value:key=value`; `all` stands for
             every loss, each with its default parameters. Values are JSON.
         matrix: Transition matrix of the experiment, shape `(classes, classes)`.
+        source: What the matrix is, for `filled_in`.
 
     Returns:
         List of `NamedLoss` in the order given, and a dict of the losses that `all`
@@ -149,17 +150,17 @@ def named_losses(
     left_out: dict[str, str] = {}
     for label in (part.strip() for part in _split(text, ",")):
         if label != "all":
-            chosen.setdefault(label, _build(label, matrix))
+            chosen.setdefault(label, _build(label, matrix, source))
             continue
         for name in loss_classes():
             try:
-                chosen.setdefault(name, _build(name, matrix))
+                chosen.setdefault(name, _build(name, matrix, source))
             except ValueError as error:
                 left_out[name] = str(error)
     return list(chosen.values()), left_out
 
 
-def _build(label: str, matrix: np.ndarray) -> NamedLoss:
+def _build(label: str, matrix: np.ndarray, source: str) -> NamedLoss:
     name, *pairs = _split(label, ":")
     classes = loss_classes()
     if name not in classes:
@@ -171,7 +172,7 @@ def _build(label: str, matrix: np.ndarray) -> NamedLoss:
     own = {p.name: p.default for p in arguments if p.name not in _NOT_PARAMETERS}
     given = _parameters(label, pairs, list(own))
     offers: dict[str, tuple[Any, str]] = {
-        "transition_matrix": (matrix, "true noise of this comparison"),
+        "transition_matrix": (matrix, f"{source} of this comparison"),
         "theta": (_SQUARED_ERROR, "squared error"),
     }
     filled_in = {}

@@ -35,7 +35,10 @@ def check_format(path):
 
 
 def accuracy_curves(record, path="accuracy.png"):
-    """Accuracy on the clean test set per epoch: one line per loss, shaded by its sd.
+    """Accuracy per epoch: one line per loss, shaded by its sd.
+
+    It is that on the clean test set; for data without one, the estimate from noisy
+    validation labels.
 
     Args:
         record: Result of `Comparison.run`.
@@ -52,11 +55,13 @@ def accuracy_curves(record, path="accuracy.png"):
     from matplotlib import ticker
     from matplotlib.figure import Figure
 
-    results = sorted(record["results"], key=lambda one: -one["last"]["mean"])
+    has_test = record["test_size"] > 0
+    values = "accuracy" if has_test else "estimates"
+    results = sorted(record["results"], key=lambda one: -_last_mean(one[values]))
     figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for index, one in enumerate(results):
-        accuracy = 100 * np.asarray(one["accuracy"])
+        accuracy = 100 * np.asarray(one[values])
         mean = accuracy.mean(axis=0)
         sd = accuracy.std(axis=0, ddof=1) if len(accuracy) > 1 else 0 * mean
         epochs = np.arange(1, len(mean) + 1)
@@ -70,7 +75,8 @@ def accuracy_curves(record, path="accuracy.png"):
             epochs, mean - sd, mean + sd, color=style["color"], alpha=0.15, lw=0
         )
     axes.set_xlabel("epoch")
-    axes.set_ylabel("accuracy on the clean test set, %")
+    where = "on the clean test set" if has_test else "estimated from noisy labels"
+    axes.set_ylabel(f"accuracy {where}, %")
     axes.set_title(_title(record))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -79,6 +85,10 @@ def accuracy_curves(record, path="accuracy.png"):
     picture = io.BytesIO()
     figure.savefig(picture, format=_ending(path))
     return picture.getvalue()
+
+
+def _last_mean(runs):
+    return float(np.mean([run[-1] for run in runs]))
 
 
 def search_progress(history, theta, num_classes, path="search.png"):
@@ -205,6 +215,9 @@ def _curves(theta, num_classes):
 
 
 def _title(record):
+    if record["own_data"] is not None:
+        name = os.path.basename(os.path.normpath(record["own_data"]["source"]))
+        return f"{name}, {record['model']}"
     wrong = 100 * record["realized_noise_rate"]
     return (
         f"{record['dataset']}, {record['noise']} ({wrong:.0f} % of labels wrong), "
