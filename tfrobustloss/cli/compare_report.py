@@ -90,8 +90,8 @@ class Reporter:
         self._done += 1
         found = []
         if "last" in result:
-            names = [name for name in ("last", "stopped", "best") if name in result]
-            found = [f"{name} {console.percent(result[name]['mean'])}" for name in names]
+            for name in filter(result.__contains__, ("last", "stopped", "best")):
+                found.append(f"{name} {console.percent(result[name]['mean'])}")
         elif "estimated" in result:
             found = [f"stopped {console.percent(result['estimated']['accuracy'])}"]
         self._progress.line(

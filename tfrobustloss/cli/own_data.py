@@ -74,9 +74,7 @@ def read(command: str, arguments: argparse.Namespace) -> Any:
         given[name] = [part.strip() for part in given[name].split(",")]
     if "image_size" in given:
         given["image_size"] = _size(command, given["image_size"])
-    return data.read(
-        arguments.data, drop_unlabelled=arguments.drop_unlabelled, **given
-    )
+    return data.read(arguments.data, drop_unlabelled=arguments.drop_unlabelled, **given)
 
 
 def paths(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:

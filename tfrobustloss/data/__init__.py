@@ -5,10 +5,12 @@ from tfrobustloss.data.datasets import (
     Correction,
     ImageDataset,
     LabelledData,
+    examples_needed,
     load,
     load_human_labels,
     read,
     read_corrections,
+    split_validation,
     write_corrections,
 )
 from tfrobustloss.data.distance import signed_distance_map
@@ -20,6 +22,7 @@ __all__ = [
     "LabelledData",
     "augment",
     "estimate",
+    "examples_needed",
     "load",
     "load_human_labels",
     "noise",
@@ -27,5 +30,6 @@ __all__ = [
     "read",
     "read_corrections",
     "signed_distance_map",
+    "split_validation",
     "write_corrections",
 ]

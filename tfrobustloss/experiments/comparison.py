@@ -257,8 +257,8 @@ class Comparison:
             epochs = [selection.best_epoch(run.worth) for run in runs]
             found["stopped_epochs"] = [epoch + 1 for epoch in epochs]
             if self._task.test is not None:
-                accuracies = [run.accuracy[e] for run, e in zip(runs, epochs)]
-                found["stopped"] = _mean_and_sd(accuracies)
+                pairs = zip(runs, epochs, strict=True)
+                found["stopped"] = _mean_and_sd([run.accuracy[e] for run, e in pairs])
         return found
 
     def _compare(self) -> None:
@@ -444,7 +444,7 @@ class _Run:
 
     @property
     def best_estimate(self) -> float:
-        """Smoothed noisy validation accuracy of the best epoch; 0 without validation."""
+        """Smoothed validation accuracy of the best epoch; 0 without validation."""
         if not self.estimates:
             return 0.0
         window = selection.WINDOW

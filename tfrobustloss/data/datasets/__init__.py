@@ -1,4 +1,4 @@
-"""Image classification datasets, a user's own data, and files of human labels."""
+"""Image classification datasets, a user's own data, human labels and splits."""
 
 from tfrobustloss.data.datasets.corrections import (
     Correction,
@@ -10,15 +10,18 @@ from tfrobustloss.data.datasets.image_dataset import ImageDataset, ImageFiles
 from tfrobustloss.data.datasets.labelled_data import LabelledData
 from tfrobustloss.data.datasets.load import load
 from tfrobustloss.data.datasets.read import read
+from tfrobustloss.data.datasets.splits import examples_needed, split_validation
 
 __all__ = [
     "Correction",
     "ImageDataset",
     "ImageFiles",
     "LabelledData",
+    "examples_needed",
     "load",
     "load_human_labels",
     "read",
     "read_corrections",
+    "split_validation",
     "write_corrections",
 ]
