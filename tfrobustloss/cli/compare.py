@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 from typing import Any
 
 from tfrobustloss._core.validation import ParameterError
@@ -90,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     if values["noise"] is None:
         values["noise"] = "none" if own is not None else comparison.Settings().noise
     values["learning_rates"] = _rates(arguments.learning_rates)
-    values["matrix"] = _matrix(arguments.matrix)
+    values["matrix"] = own_data.matrix("compare", arguments.matrix)
     settings = comparison.Settings(**values)
     prepared = comparison.Comparison(settings)
     print(compare_report.introduction(prepared.record), flush=True)
@@ -111,18 +110,6 @@ def _rates(text: str | None) -> list[float] | None:
     except ValueError:
         constraint = "numbers, comma-separated"
         raise ParameterError("compare", "learning_rates", text, constraint) from None
-
-
-def _matrix(text: str | None) -> Any:
-    if text in (None, "estimated", "none"):
-        return text
-    constraint = "estimated, none, or a .json file with `transition_matrix`"
-    try:
-        with open(str(text), encoding="utf-8") as file:
-            return json.load(file)["transition_matrix"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        hint = f"{type(error).__name__}: {error}"
-        raise ParameterError("compare", "matrix", text, constraint, hint) from None
 
 
 def _finish(arguments: argparse.Namespace, record: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Options that name a user's own data: `--data PATH` and how to read it."""
 
 import argparse
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -75,6 +76,27 @@ def read(command: str, arguments: argparse.Namespace) -> Any:
     if "image_size" in given:
         given["image_size"] = _size(command, given["image_size"])
     return data.read(arguments.data, drop_unlabelled=arguments.drop_unlabelled, **given)
+
+
+def matrix(command: str, text: str | None) -> Any:
+    """The value of `--matrix`: None, `"estimated"`, `"none"`, or lists of numbers.
+
+    Args:
+        command: Name of the subcommand, for errors.
+        text: As given.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    if text in (None, "estimated", "none"):
+        return text
+    constraint = "estimated, none, or a .json file with `transition_matrix`"
+    try:
+        with open(str(text), encoding="utf-8") as file:
+            return json.load(file)["transition_matrix"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        hint = f"{type(error).__name__}: {error}"
+        raise ParameterError(command, "matrix", text, constraint, hint) from None
 
 
 def paths(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:

@@ -1,10 +1,12 @@
 """`tfrobustloss search`: options, progress, the loss that was found, files."""
 
 import argparse
+import dataclasses
 import os
 from typing import Any
 
-from tfrobustloss.cli import console
+from tfrobustloss._core import noisy_accuracy
+from tfrobustloss.cli import console, own_data
 
 _RATE_FACTORS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
 _CHOOSING_SEEDS = range(600_000, 600_003)
@@ -17,8 +19,9 @@ def add_parser(commands: Any) -> None:
         "search",
         help="look for a loss of your own that resists wrong labels",
         description="Looks by CMA-ES for the Taylor loss with which a network learns "
-        "best from wrong labels, as clean data split from the train split tell; the "
-        "test split is used at the end only, to report. Every candidate is on disk "
+        "best from wrong labels, judged by examples split from the train split, whose "
+        "labels may be as wrong as the others (--validation noisy, and --data); a test "
+        "split is used at the end only, to report. Every candidate is on disk "
         "once it is known: after Ctrl-C, the same command goes on. Seeds below 1000, "
         "which `compare` uses, are never used here.",
         allow_abbrev=False,
@@ -26,10 +29,11 @@ def add_parser(commands: Any) -> None:
 
     option = console.adder(parser)
     count: dict[str, Any] = {"type": int, "metavar": "N"}
+    own_data.add_options(parser, option)
     option("dataset", "digits", "digits or image sets of TFDS, comma-separated")
     option("data_dir", None, "folder of prepared TFDS data", metavar="DIR")
     text = "none, symmetric:R, pair:R or asymmetric:R, R in [0, 1]"
-    option("noise", "symmetric:0.6", text)
+    option("noise", None, f"{text} (default: symmetric:0.6; none with --data)")
     option("model", "mlp2", "mlp2, mlp3, cnn4, comma-separated")
     option("generations", 30, "generations of candidates", **count)
     option("population_size", 12, "candidates a generation", **count)
@@ -52,10 +56,20 @@ def add_parser(commands: Any) -> None:
     option("seeds", 2, text, **count)
     option("train_size", None, "number of training images (default: the rest)", **count)
     text = (
-        "number of clean images split from the train split (default: a quarter of it, "
-        "at most 2000)"
+        "number of examples split from the train split to judge by (default: a quarter "
+        "of it, at most 2000 with clean labels and 20,000 with noisy ones)"
     )
     option("validation_size", None, text, **count)
+    text = (
+        "labels to judge by: clean, or noisy for as wrong as the others (default: "
+        "clean; noisy with --data, unless --trusted names clean ones)"
+    )
+    option("validation", None, text)
+    text = (
+        "noise matrix that corrects accuracy on noisy labels: estimated, none, or a "
+        ".json file with `transition_matrix` (default: estimated with --data, else none)"
+    )
+    option("matrix", None, text, metavar="MATRIX")
     option("seed", 0, "of the candidates", **count)
     text = "write the loss there (default: named after dataset, noise and model)"
     option("output", None, text, metavar="FILE.json")
@@ -87,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         [
             ("the settings of the journal", record.settings_path(journal)),
             ("that of --start", _file(arguments.start)),
+            *own_data.paths(arguments),
         ],
     )
     search = _prepare(arguments, journal)
@@ -118,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     finally:
         search.close()
-    print(search_report.use(search, found["theta"], arguments.data_dir), flush=True)
+    print(search_report.use(search, found["theta"], arguments), flush=True)
     return 0
 
 
@@ -126,14 +141,25 @@ def _prepare(arguments: argparse.Namespace, journal: str) -> Any:
     from tfrobustloss.experiments import make_tasks
     from tfrobustloss.search import TaylorLossSearch
 
+    own = own_data.read("search", arguments)
+    validation = arguments.validation
+    if validation is None:
+        noisy = own is not None and own.trusted is None
+        validation = "noisy" if noisy else "clean"
     tasks = make_tasks(
-        _list(arguments.dataset),
+        _list(arguments.dataset) if own is None else own,
         _list(arguments.model),
-        noise=arguments.noise,
+        noise=_noise(arguments),
         data_dir=arguments.data_dir,
         train_size=arguments.train_size,
         validation_size=arguments.validation_size,
+        validation=validation,
     )
+    matrix = own_data.matrix("search", arguments.matrix)
+    if matrix is None and own is not None and validation == "noisy":
+        matrix = "estimated"
+    if matrix not in (None, "none"):
+        tasks = [_judged_by(task, matrix) for task in tasks]
     return TaylorLossSearch(
         tasks,
         generations=arguments.generations,
@@ -149,6 +175,33 @@ def _prepare(arguments: argparse.Namespace, journal: str) -> Any:
         seed=arguments.seed,
         journal=journal,
     )
+
+
+def _noise(arguments: argparse.Namespace) -> str:
+    if arguments.noise is not None:
+        return arguments.noise
+    return "none" if arguments.data else "symmetric:0.6"
+
+
+def _judged_by(task: Any, matrix: Any) -> Any:
+    """A task with a matrix given or estimated, plain where it cannot be inverted."""
+    from tfrobustloss.experiments import estimate_noise
+    from tfrobustloss.experiments.task import prepare
+
+    if isinstance(matrix, str):
+        prepared = prepare(dataclasses.replace(task, validation_size=0))
+        inputs, labels = prepared.train([0])
+        print("Estimating the noise by cross-validation ...", flush=True)
+        report = estimate_noise(
+            inputs, labels[:, 0], prepared.num_classes, task.architecture
+        )
+        matrix = report.transition_matrix
+        try:
+            noisy_accuracy.values_of_pairs("search", matrix)
+        except ValueError as error:
+            print(f"Judged by plain noisy accuracy: {error}", flush=True)
+            return task
+    return dataclasses.replace(task, validation_matrix=matrix)
 
 
 def beside_others(task: Any, theta: Any, search: Any) -> list[dict[str, Any]]:
@@ -203,7 +256,10 @@ def _paths(arguments: argparse.Namespace) -> tuple[str, str]:
     """Paths of the preset and of the journal."""
     output = arguments.output
     if output is None:
-        parts = [arguments.dataset, arguments.noise, arguments.model]
+        source = arguments.dataset
+        if arguments.data is not None:
+            source = os.path.basename(os.path.normpath(arguments.data))
+        parts = [source, _noise(arguments), arguments.model]
         name = "-".join(["taylor", *parts])
         output = "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
         output += ".json"

@@ -1,5 +1,6 @@
 """Texts that `tfrobustloss search` prints."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,14 @@ def introduction(search: Any) -> str:
     settings, lines = search.settings, []
     for task in search.tasks:
         one = task.description
-        wrong = console.percent(task.realized_rate(search.seeds["first"]))
+        wrong = ""
+        if task.matrix is not None:
+            rate = console.percent(task.realized_rate(search.seeds["first"]))
+            wrong = f", {rate} of their labels wrong ({one['noise']})"
         lines.append(
-            f"{one['dataset']}: {one['train_size']} training images, {wrong} of "
-            f"their labels wrong ({one['noise']}); {one['validation_size']} clean "
-            f"validation images; {one['architecture']}"
+            f"{one['dataset']}: {one['train_size']} training examples{wrong}; "
+            f"{one['validation_size']} validation examples with "
+            f"{_judge(task)}; {one['architecture']}"
         )
     rates = ", ".join(f"{rate:g}" for rate in settings["learning_rates"])
     lines.append(
@@ -39,6 +43,14 @@ def introduction(search: Any) -> str:
     return "\n".join([*lines, ""])
 
 
+def _judge(task: Any) -> str:
+    if task.description.get("validation") != "noisy":
+        return "clean labels"
+    if task.validation_matrix is None:
+        return "noisy labels"
+    return "noisy labels, corrected by a noise matrix"
+
+
 def found(best: dict[str, Any], output: str) -> str:
     """The loss that was found, as a formula, and the file that holds it."""
     numbers = best["coefficients"]
@@ -49,8 +61,8 @@ def found(best: dict[str, Any], output: str) -> str:
     return "\n".join(
         [
             "",
-            f"Found ({best['chosen']}): {accuracy} on the clean validation data, mean "
-            f"over {seeds}",
+            f"Found ({best['chosen']}): {accuracy} on the validation data, mean over "
+            f"{seeds}",
             f"  loss = {labelled} for the label's probability p",
             f"       + {others} for that of each other class",
             f"Written to {output}; keras-ready: "
@@ -62,7 +74,9 @@ def found(best: dict[str, Any], output: str) -> str:
 def table(task: Any, rows: Sequence[dict[str, Any]], search: Any) -> str:
     """Accuracies of the loss that was found and of others."""
     rate = search.settings["learning_rates"][0]
-    split = "validation data" if task.test is None else "test set"
+    split = "clean test set"
+    if task.test is None:
+        split = f"validation data with {_judge(task)}"
     count = console.count(len(rows[0]["given"]), "fresh seed")
     one = task.description
     cells = [("loss", f"rate {rate:g}", "own best rate", "which")]
@@ -70,23 +84,33 @@ def table(task: Any, rows: Sequence[dict[str, Any]], search: Any) -> str:
         given, own = _accuracy(row["given"]), _accuracy(row["own"])
         cells.append((row["loss"], given, own, f"{row['rate']:g}"))
     title = (
-        f"{one['dataset']}, {one['architecture']}: accuracy on the clean {split} in %, "
+        f"{one['dataset']}, {one['architecture']}: accuracy on the {split} in %, "
         f"mean ± sd over {count}"
     )
     note = "The best learning rates are chosen on the validation data."
     return console.table(title, cells, [note])
 
 
-def use(search: Any, theta: Sequence[float], data_dir: str | None) -> str:
+def use(search: Any, theta: Sequence[float], arguments: Any) -> str:
     """The `compare` command that compares the loss that was found with all others."""
     settings = search.settings
     one = settings["tasks"][0]
     numbers = ",".join(f"{value:.6g}" for value in theta)
-    folder = "" if data_dir is None else f" --data-dir {data_dir}"
+    what = f"--dataset {one['dataset']} --noise {one['noise']}"
+    if arguments.data_dir is not None:
+        what += f" --data-dir {arguments.data_dir}"
+    if arguments.data is not None:
+        names = ("data", "label", "image", "id", "ignore", "words", "image_size")
+        names += ("trusted", "test", "corrections")
+        given = {name: getattr(arguments, name) for name in names}
+        what = " ".join(
+            f"--{name.replace('_', '-')} {shlex.quote(value)}"
+            for name, value in given.items()
+            if value is not None
+        )
     return (
         "\nTo compare it with all others, on seeds that were not in the search:\n"
-        f"tfrobustloss compare --dataset {one['dataset']}{folder} --noise "
-        f"{one['noise']} --model {one['architecture']} --epochs {settings['epochs']} "
+        f"tfrobustloss compare {what} --model {one['architecture']} --epochs {settings['epochs']} "
         f"--batch-size {settings['batch_size']} --optimizer sgd --learning-rate "
         f"{settings['learning_rates'][0]:g} --momentum {settings['momentum']:g} "
         f"--losses 'all,taylor_loss:theta=[{numbers}]'"

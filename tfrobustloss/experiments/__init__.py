@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "comparison": ".comparison",
         "cross_validation": ".cross_validation",
         "learning_rates": ".learning_rates",
+        "estimate_noise": ".noise_estimate",
         "make_tasks": ".task",
         "noise_matrix": ".specs",
         "task": ".task",

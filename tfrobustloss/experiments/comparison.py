@@ -25,7 +25,7 @@ from tfrobustloss._core.validation import (
     check,
 )
 from tfrobustloss.experiments import selection
-from tfrobustloss.experiments.cross_validation import out_of_fold_probabilities
+from tfrobustloss.experiments.noise_estimate import estimate_noise
 from tfrobustloss.experiments.retraining import Network
 from tfrobustloss.experiments.specs import NamedLoss, architecture, named_losses, pick
 from tfrobustloss.experiments.task import Task, prepare
@@ -336,14 +336,13 @@ class Comparison:
             if not settings.validation_share:
                 constraint = "above 0 with a matrix, which corrects noisy validation"
                 raise ParameterError("compare", "validation_share", 0, constraint)
-            probabilities = out_of_fold_probabilities(
+            self.report = estimate_noise(
                 self._inputs,
                 self._noisy[0],
                 self._task.num_classes,
-                model=settings.model,
+                settings.model,
                 on_epoch=on_fold,
             )
-            self.report = data.estimate.report(self._noisy[0], probabilities)
             given = self.report.transition_matrix
         matrix = np.asarray(given, "float64")
         try:

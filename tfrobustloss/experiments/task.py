@@ -98,7 +98,8 @@ def make_tasks(
         >>> [(task.dataset, task.architecture) for task in tasks]
         [('digits', 'mlp2'), ('digits', 'mlp3')]
     """
-    datasets = [datasets] if isinstance(datasets, str) else list(datasets)
+    one = isinstance(datasets, str | data.LabelledData)
+    datasets = [datasets] if one else list(datasets)
     if isinstance(architectures, str) or callable(architectures):
         architectures = [architectures]
     architectures = list(architectures)
@@ -158,6 +159,23 @@ class Prepared:
     def draw(self, index: int) -> int:
         """The column of the seed at an index."""
         return 0 if self.matrix is None else index
+
+    def validation_needed(self, difference: float = 0.02) -> int | None:
+        """Noisy validation examples that tell two losses apart; None if not known.
+
+        Args:
+            difference: Float in (0, 1), of their clean accuracies.
+
+        Returns:
+            Int, see `data.examples_needed`; None for clean validation, or where neither
+            the noise nor a matrix is known.
+        """
+        is_noisy = self.description.get("validation") == "noisy"
+        matrix = self.validation_matrix
+        matrix = self.matrix if matrix is None else matrix
+        if not is_noisy or matrix is None:
+            return None
+        return data.examples_needed(difference, matrix)
 
     def realized_rate(self, seed: int) -> float:
         """Share of training labels that the noise of a seed changed."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,7 +36,8 @@ class TaylorLossSearch:
 
     A candidate is trained on each task's wrong labels with each learning rate and
     several initial weights; its fitness is the mean accuracy on the tasks'
-    clean validation data. A candidate with a training that diverges ranks last. All
+    validation data, whose labels may be as wrong as the others (`validation="noisy"`
+    of `Task`): no clean label is needed. A candidate with a training that diverges ranks last. All
     candidates of a generation share their seeds, and each generation has new ones, for
     initial weights, order of batches and, where the noise is simulated, wrong labels,
     so that no candidate can be fitted to one draw of them. No seed is below 1000.
@@ -83,6 +85,10 @@ class TaylorLossSearch:
         ValueError: An argument is outside its range, a name is unknown, or the journal
             is of another search.
         RuntimeError: Another search has the journal open.
+
+    Warns:
+        UserWarning: There are fewer noisy validation labels than it takes to tell two
+            losses apart whose accuracy differs by 2 points.
 
     Example:
         >>> search = TaylorLossSearch(
@@ -134,6 +140,8 @@ class TaylorLossSearch:
             {"generations": generations, **numbers}, learning_rates, trainer_options
         )
         self.tasks = experiments.task.prepare_all(tasks)
+        for task in self.tasks:
+            _warn_of_few(task)
         self.form = Form(form, self.tasks[0].num_classes, eta)
         vector = self.form.start(start)
         self.generations = generations
@@ -339,3 +347,15 @@ class TaylorLossSearch:
                 **self._trainer_options,
             )
         return self._fitness
+
+
+def _warn_of_few(task: Any) -> None:
+    needed, size = task.validation_needed(), len(task.validation[1])
+    if needed is not None and size < needed:
+        text = (
+            f"TaylorLossSearch: {size} noisy validation examples of "
+            f"{task.description['dataset']} tell losses apart whose accuracy differs "
+            f"by more than 2 points; for 2 points it takes about {needed}. Give more "
+            "by `validation_size`."
+        )
+        warnings.warn(text, stacklevel=3)
