@@ -67,7 +67,7 @@ def add_parser(commands: Any) -> None:
     option("validation", None, text)
     text = (
         "noise matrix that corrects accuracy on noisy labels: estimated, none, or a "
-        ".json file with `transition_matrix` (default: estimated with --data, else none)"
+        ".json file with `transition_matrix` (default: estimated with --data)"
     )
     option("matrix", None, text, metavar="MATRIX")
     option("seed", 0, "of the candidates", **count)

@@ -37,10 +37,11 @@ class TaylorLossSearch:
     A candidate is trained on each task's wrong labels with each learning rate and
     several initial weights; its fitness is the mean accuracy on the tasks'
     validation data, whose labels may be as wrong as the others (`validation="noisy"`
-    of `Task`): no clean label is needed. A candidate with a training that diverges ranks last. All
-    candidates of a generation share their seeds, and each generation has new ones, for
-    initial weights, order of batches and, where the noise is simulated, wrong labels,
-    so that no candidate can be fitted to one draw of them. No seed is below 1000.
+    of `Task`): no clean label is needed. A candidate with a training that diverges
+    ranks last. All candidates of a generation share their seeds, and each generation
+    has new ones, for initial weights, order of batches and, where the noise is
+    simulated, wrong labels, so that no candidate can be fitted to one draw of them. No
+    seed is below 1000.
 
     With a `journal` every candidate is on disk once its value is known. After Ctrl-C or
     a kill, the same call continues the search and ends with the same history; with more
