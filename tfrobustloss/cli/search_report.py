@@ -111,8 +111,8 @@ def use(search: Any, theta: Sequence[float], arguments: Any) -> str:
     return (
         "\nTo compare it with all others, on seeds that were not in the search:\n"
         f"tfrobustloss compare {what} --model {one['architecture']} "
-        f"--epochs {settings['epochs']} --batch-size {settings['batch_size']} --optimizer sgd --learning-rate "
-        f"{settings['learning_rates'][0]:g} --momentum {settings['momentum']:g} "
+        f"--epochs {settings['epochs']} --batch-size {settings['batch_size']} "
+        f"--optimizer sgd --learning-rate {settings['learning_rates'][0]:g} --momentum {settings['momentum']:g} "
         f"--losses 'all,taylor_loss:theta=[{numbers}]'"
     )
 
