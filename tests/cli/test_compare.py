@@ -8,6 +8,7 @@ import signal
 import sys
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -15,6 +16,8 @@ from tfrobustloss import cli
 from tfrobustloss.experiments import specs, task_data
 
 SHORT = ["compare", "--epochs", "2", "--seeds", "1", "--train-size", "200"]
+SHORT += ["--learning-rate", "0.001"]
+ONE = [*SHORT, "--validation-share", "0"]  # no baseline is added
 
 
 def test_compare(tmp_path, capsys):
@@ -37,20 +40,25 @@ def test_compare(tmp_path, capsys):
     assert {one["loss"] for one in record["results"]} == names
     assert plot.read_bytes()[:4] == b"\x89PNG"
     table = out[out.index("Accuracy on the clean test set") :]
-    rows = re.findall(r"^(\w+) +(\d+\.\d) +(\d+\.\d) +(\d+\.\d)$", table, re.M)
+    number = r" +(\d+\.\d)"
+    pattern = rf"^(\w+) +0.001 +(\d+)[^)]*\).{number}{number}{number}{number}$"
+    rows = re.findall(pattern, table, re.M)
     assert {row[0] for row in rows} == names
-    last = [float(row[1]) for row in rows]
-    assert last == sorted(last, reverse=True)
-    means = {one["loss"]: one["last"]["mean"] for one in record["results"]}
-    assert all(float(row[1]) == pytest.approx(100 * means[row[0]], abs=0.06)
-               for row in rows)  # fmt: skip
+    stopped = [float(row[3]) for row in rows]
+    assert stopped == sorted(stopped, reverse=True)
+    for column, name in ((2, "last"), (3, "stopped"), (4, "best")):
+        means = {one["loss"]: one[name]["mean"] for one in record["results"]}
+        assert all(float(row[column]) == pytest.approx(100 * means[row[0]], abs=0.06)
+                   for row in rows)  # fmt: skip
+    assert "No clean label was used." in table
+    assert re.search("Better than cross-entropy, stopped, beyond chance: ", table)
     assert "Given the true noise matrix" in table
     assert "taylor_loss: theta not given, taken as the squared error." in table
 
 
 def test_seeds_have_a_spread(capsys):
     options = ["--losses", "adma", "--seeds", "2", "--epochs", "1"]
-    assert cli.main([*SHORT, *options]) == 0
+    assert cli.main([*ONE, *options]) == 0
     out = capsys.readouterr().out
     assert "mean ± sd over 2 seeds" in out
     assert re.search(r"^adma +\d+\.\d ± +\d+\.\d ", out, re.M)
@@ -59,7 +67,7 @@ def test_seeds_have_a_spread(capsys):
 def test_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     options = ["--losses", "adma,focal", "--epochs", "1", "--train-size", "50"]
-    assert cli.main([*SHORT, *options]) == 0
+    assert cli.main([*ONE, *options]) == 0
     out = capsys.readouterr().out
     assert "focal, seed 0: " in out  # the bar's description
     assert "[2/2] focal: last " in out
@@ -89,6 +97,11 @@ def test_terminal(monkeypatch, capsys):
         (["--plot", "{folder}/no/a.png"], "`plot`.*folder that exists"),
         (["--plot", "{folder}/a.xyz"], r"`plot`.*\.png.*a\.xyz"),
         (["--output", "{folder}/a.png", "--plot", "{folder}/a.png"], "`plot`.*--outp"),
+        (["--learning-rates", "a"], "`learning_rates`.*comma-separated"),
+        (["--matrix", "{folder}/no.json"], "`matrix`.*FileNotFoundError"),
+        (["--data", "{folder}/no"], "`data`.*folder or file that exists"),
+        (["--data", "{folder}", "--image-size", "32"], "`image_size`.*32x32"),
+        (["--label", "x"], "`label`.*given with `--data`"),
         (["--epoch", "3"], "unrecognized arguments: --epoch"),
         (["--losses"], "argument --losses: expected one argument"),
         (["everything"], "unrecognized arguments: everything"),
@@ -148,7 +161,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
     options = ["--losses", "adma,focal,cross_entropy"]
     options += ["--output", str(output), "--plot", str(plot)]
     monkeypatch.setattr(sys, "stdout", _CtrlC("[2/3]", sys.stdout))
-    assert cli.main([*SHORT, *options]) == 130
+    assert cli.main([*ONE, *options]) == 130
     record = json.loads(output.read_text())
     assert record["interrupted"] is True
     assert [one["loss"] for one in record["results"]] == ["adma", "focal"]
@@ -178,7 +191,7 @@ def test_a_full_disk_does_not_cost_the_table(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("tfrobustloss._core.files.write", fail)
     options = ["--losses", "adma", "--output", str(tmp_path / "a.json")]
-    assert cli.main([*SHORT, *options]) == 2
+    assert cli.main([*ONE, *options]) == 2
     out, err = capsys.readouterr()
     assert re.search(r"^adma +\d", out, re.M)
     assert re.fullmatch(r"tfrobustloss compare: error: .*No space left.*\n", err)
@@ -191,6 +204,33 @@ def test_ctrl_c_before_training(tmp_path, monkeypatch, capsys):
     assert cli.main([*SHORT, *options]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
     assert os.listdir(tmp_path) == []
+
+
+def test_own_table(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    colours = np.array(["blue", "red"])
+    x = random.normal(size=(300, 2))
+    right = (x[:, 0] > 0) * 1
+    noisy = np.where(random.random(300) < 0.2, 1 - right, right)
+    for name, labels in (("train", noisy), ("test", right)):
+        lines = ["a,b,colour", *(f"{u},{v},{colours[k]}" for (u, v), k in
+                                 zip(x, labels, strict=True))]  # fmt: skip
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+    before = sorted(os.listdir(tmp_path))
+    options = ["--data", f"{tmp_path}/train.csv", "--label", "colour"]
+    options += ["--test", f"{tmp_path}/test.csv", "--losses", "forward_correction"]
+    assert cli.main([*SHORT[:-4], *SHORT[-2:], *options]) == 0
+    out = capsys.readouterr().out
+    assert "240 training examples of 2 classes, about " in out
+    assert "300 test examples with clean labels" in out
+    assert re.search(r"^forward_correction +0.001 +\d", out, re.M)
+    assert sorted(os.listdir(tmp_path)) == before  # nothing is written there
+    # what is to be pasted runs
+    code = out[out.index("from tfrobustloss import data") :]
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    names = {"keras": keras, "model": model, "inputs": x, "labels": noisy}
+    exec(code.replace("model.fit(", "fitted = model.fit(verbose=0,"), names)
+    assert len(names["fitted"].history["loss"]) == 2
 
 
 def test_export_of_a_layer_that_nobody_knows(tmp_path, capsys):
@@ -214,7 +254,7 @@ def test_module_is_the_command(monkeypatch, capsys):
     out = capsys.readouterr().out
     for option in (
         "dataset data-dir noise losses model epochs batch-size optimizer "
-        "learning-rate momentum seeds train-size output plot"
+        "learning-rate momentum seeds train-size output plot data label test matrix"
     ).split():
         assert f"--{option} " in out
     assert "(default: symmetric:0.6)" in " ".join(out.split())

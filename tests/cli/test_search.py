@@ -36,7 +36,7 @@ def test_search(tmp_path, capsys):
     assert cli.main([*TINY, *_files(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "100 training images" in out
+    assert "100 training examples" in out
     assert "50 clean validation images" in out
     assert "[2/2] best " in out
     loss = presets.load_preset(tmp_path / "a.json")

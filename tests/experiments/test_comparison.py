@@ -7,13 +7,22 @@ import os
 import numpy as np
 import pytest
 
-from tfrobustloss import losses
+from tfrobustloss import data, losses
 from tfrobustloss._core import files
 from tfrobustloss.data import noise
 from tfrobustloss.experiments import comparison, specs
 from tfrobustloss.experiments.comparison import Comparison, Settings
 
-QUICK = Settings(losses="adma", epochs=2, seeds=2, train_size=200, batch_size=50)
+# what is chosen on noisy validation labels is tested below, by JUDGED
+QUICK = Settings(
+    losses="adma",
+    epochs=2,
+    seeds=2,
+    train_size=200,
+    batch_size=50,
+    validation_share=0,
+)
+JUDGED = dataclasses.replace(QUICK, validation_share=0.25, learning_rates=[0.001, 0.1])
 
 
 def quick(**changes):
@@ -173,6 +182,12 @@ def test_bad_losses(text, message):
         ({"optimizer": "sdg"}, "`optimizer`.*adam.*sgd.*optimizer='sdg'"),
         ({"model": "mlp4"}, "`model`.*cnn4, mlp2, mlp3.*model='mlp4'"),
         ({"dataset": "minst"}, "name='minst'"),
+        ({"validation_share": 1.0}, r"`validation_share`.*\[0, 1\).*share=1.0"),
+        ({"validation_share": 0.2, "learning_rates": [0.0]}, "`learning_rates`.*=0.0"),
+        ({"matrix": "noise"}, "`matrix`.*'estimated', 'none' or.*matrix='noise'"),
+        ({"matrix": "estimated"}, "`validation_share`.*above 0 with a matrix"),
+        ({"matrix": np.eye(3)}, r"`matrix.shape`.*of 10 classes.*\(3, 3\)"),
+        ({"matrix": np.full((10, 10), 0.1)}, "Leave the matrix out"),
     ],
 )
 def test_bad_settings(changes, message, tmp_path):
@@ -186,7 +201,10 @@ def test_bad_settings(changes, message, tmp_path):
 )
 def test_optimizer_defaults(optimizer, learning_rate, momentum):
     record = quick(optimizer=optimizer).record
-    assert record["learning_rate"] == learning_rate
+    assert record["learning_rates"] == [learning_rate]
+    judged = quick(optimizer=optimizer, validation_share=0.5).record
+    expected = [0.3 * learning_rate, learning_rate, 3 * learning_rate]
+    assert judged["learning_rates"] == pytest.approx(expected)
     assert record["momentum"] == momentum
 
 
@@ -280,6 +298,109 @@ def test_interrupt_keeps_what_is_finished():
     shapes = {name: np.shape(runs) for name, runs in accuracies(record).items()}
     assert shapes == {"adma": (2, 2), "focal": (1, 2)}
     assert [one["loss"] for one in finished] == ["adma"]
+
+
+# judged by noisy validation labels
+
+
+def test_rate_and_epoch_are_chosen_on_noisy_labels():
+    comparison = Comparison(dataclasses.replace(JUDGED, epochs=3))
+    record = comparison.run()
+    assert (record["train_size"], record["validation_size"]) == (150, 50)
+    assert [one["loss"] for one in record["results"]] == ["cross_entropy", "adma"]
+    for one in record["results"]:
+        tried = {each["learning_rate"]: each["estimate"]
+                 for each in one["learning_rates_tried"]}  # fmt: skip
+        assert set(tried) == {0.001, 0.1}
+        assert one["learning_rate"] == max(tried, key=tried.get)
+        estimates = np.asarray(one["estimates"])
+        assert estimates.shape == (2, 3)
+        # of five epochs around, three are left: one score for all, and the first wins
+        assert one["stopped_epochs"] == [1, 1]
+        stopped = [run[0] for run in one["accuracy"]]
+        assert one["stopped"]["mean"] == pytest.approx(np.mean(stopped), abs=1e-5)
+        found = one["estimated"]
+        assert found["low"] <= found["accuracy"] <= found["high"]
+    best = max(record["results"], key=lambda one: one["estimated"]["accuracy"])
+    assert best["against"]["near_best"]
+    assert best["against"]["behind"] == 0
+    json.dumps(record, allow_nan=False)
+
+
+def test_the_test_set_chooses_nothing():
+    changed = Comparison(JUDGED)
+    task = changed._task
+    wrong = task.test[0], (task.test[1] + 1) % 10
+    changed._task = dataclasses.replace(task, test=wrong)
+    for one, other in zip(
+        Comparison(JUDGED).run()["results"], changed.run()["results"], strict=True
+    ):
+        for name in ("estimates", "stopped_epochs", "learning_rate", "estimated"):
+            assert one[name] == other[name]
+        assert one["accuracy"] != other["accuracy"]
+
+
+def own(test=True, rate=0.3):
+    """Digits as a user's own data, with wrong labels."""
+    train = data.load("digits", "train")
+    noisy = noise.corrupt(train.labels, noise.pair_flip(10, rate), 0)
+    found = data.LabelledData(
+        train.images,
+        noisy,
+        [f"digit {i}" for i in range(10)],
+        [str(i) for i in range(len(noisy))],
+        kind="images",
+    ).select(np.arange(0, len(noisy), 2))
+    if not test:
+        return found
+    held = data.load("digits", "test")
+    clean = data.LabelledData(
+        held.images, held.labels, found.class_names, range(445), kind="images"
+    )
+    return dataclasses.replace(found, test=clean)
+
+
+@pytest.mark.parametrize("has_test", [True, False])
+def test_own_data(has_test):
+    settings = dataclasses.replace(
+        JUDGED,
+        dataset=own(has_test),
+        noise="none",
+        losses="forward_correction",
+        train_size=None,
+        learning_rates=[0.003],
+        epochs=4,
+        seeds=1,
+    )
+    comparison = Comparison(settings)
+    record = comparison.run()
+    assert record["own_data"]["class_names"][3] == "digit 3"
+    assert record["realized_noise_rate"] is None
+    assert record["judged_by"] == "corrected"
+    assert record["noise_matrix_is"] == "estimated"
+    rate = record["estimated_noise"]
+    assert rate["low"] <= rate["rate"] <= rate["high"]
+    assert rate["rate"] == pytest.approx(0.3, abs=0.15)
+    baseline, forward = record["results"]
+    np.testing.assert_array_equal(
+        forward["parameters"]["transition_matrix"], record["noise_matrix"]
+    )
+    assert ("accuracy" in baseline) == has_test
+    assert (record["test_size"] == 445) == has_test
+    if has_test:  # the estimate without clean labels is that of the clean test set
+        error = 4 * baseline["estimated"]["standard_error"]
+        truth = baseline["stopped"]["mean"]
+        assert baseline["estimated"]["accuracy"] == pytest.approx(truth, abs=error)
+    json.dumps(record, allow_nan=False)
+
+
+def test_own_data_needs_validation_or_a_test_set():
+    settings = dataclasses.replace(QUICK, dataset=own(False), noise="none")
+    settings = dataclasses.replace(settings, train_size=None)
+    with pytest.raises(ValueError, match="`validation_share`.*without a test set"):
+        Comparison(settings)
+    with pytest.raises(ValueError, match="`noise`.*'none' for labels that are wrong"):
+        Comparison(dataclasses.replace(settings, noise="pair:0.1"))
 
 
 # files

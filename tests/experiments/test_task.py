@@ -50,7 +50,8 @@ def test_a_comparison_is_of_the_task_of_its_settings():
     rates = [task.realized_rate(seed) for seed in range(3)]
     assert record["realized_noise_rate_by_seed"] == rates
     assert record["noise_matrix"] == task.transition_matrix.tolist()
-    assert (record["train_size"], record["test_size"]) == (60, 445)
+    sizes = (record["train_size"], record["validation_size"], record["test_size"])
+    assert sizes == (48, 12, 445)
 
 
 @pytest.mark.parametrize(

@@ -264,9 +264,9 @@ def recommendation(record: dict[str, Any]) -> str:
 
 
 def _loss_class(name: str) -> str:
-    from tfrobustloss.experiments import specs
+    from tfrobustloss.experiments import loss_classes
 
-    return specs.loss_classes()[name].__name__
+    return loss_classes()[name].__name__
 
 
 def _class_name(optimizer: str) -> str:

@@ -185,8 +185,7 @@ def _noise(arguments: argparse.Namespace) -> str:
 
 def _judged_by(task: Any, matrix: Any) -> Any:
     """A task with a matrix given or estimated, plain where it cannot be inverted."""
-    from tfrobustloss.experiments import estimate_noise
-    from tfrobustloss.experiments.task import prepare
+    from tfrobustloss.experiments import estimate_noise, prepare
 
     if isinstance(matrix, str):
         prepared = prepare(dataclasses.replace(task, validation_size=0))

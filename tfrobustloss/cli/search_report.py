@@ -108,11 +108,15 @@ def use(search: Any, theta: Sequence[float], arguments: Any) -> str:
             for name, value in given.items()
             if value is not None
         )
+    training = (
+        f"--model {one['architecture']} --epochs {settings['epochs']} "
+        f"--batch-size {settings['batch_size']} --optimizer sgd "
+        f"--learning-rate {settings['learning_rates'][0]:g} "
+        f"--momentum {settings['momentum']:g}"
+    )
     return (
         "\nTo compare it with all others, on seeds that were not in the search:\n"
-        f"tfrobustloss compare {what} --model {one['architecture']} "
-        f"--epochs {settings['epochs']} --batch-size {settings['batch_size']} "
-        f"--optimizer sgd --learning-rate {settings['learning_rates'][0]:g} --momentum {settings['momentum']:g} "
+        f"tfrobustloss compare {what} {training} "
         f"--losses 'all,taylor_loss:theta=[{numbers}]'"
     )
 

@@ -12,8 +12,10 @@ __getattr__, __dir__, __all__ = lazy_names(
         "cross_validation": ".cross_validation",
         "learning_rates": ".learning_rates",
         "estimate_noise": ".noise_estimate",
+        "loss_classes": ".specs",
         "make_tasks": ".task",
         "noise_matrix": ".specs",
+        "prepare": ".task",
         "task": ".task",
     },
 )

@@ -55,7 +55,7 @@ def accuracy_curves(record, path="accuracy.png"):
     from matplotlib import ticker
     from matplotlib.figure import Figure
 
-    has_test = record["test_size"] > 0
+    has_test = record.get("test_size", 1) > 0
     values = "accuracy" if has_test else "estimates"
     results = sorted(record["results"], key=lambda one: -_last_mean(one[values]))
     figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
@@ -215,7 +215,7 @@ def _curves(theta, num_classes):
 
 
 def _title(record):
-    if record["own_data"] is not None:
+    if record.get("own_data") is not None:
         name = os.path.basename(os.path.normpath(record["own_data"]["source"]))
         return f"{name}, {record['model']}"
     wrong = 100 * record["realized_noise_rate"]
