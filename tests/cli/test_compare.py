@@ -209,9 +209,9 @@ def test_ctrl_c_before_training(tmp_path, monkeypatch, capsys):
 def test_own_table(tmp_path, capsys):
     random = np.random.default_rng(0)
     colours = np.array(["blue", "red"])
-    x = random.normal(size=(300, 2))
+    x = random.normal(size=(600, 2))
     right = (x[:, 0] > 0) * 1
-    noisy = np.where(random.random(300) < 0.2, 1 - right, right)
+    noisy = np.where(random.random(600) < 0.2, 1 - right, right)
     for name, labels in (("train", noisy), ("test", right)):
         lines = ["a,b,colour", *(f"{u},{v},{colours[k]}" for (u, v), k in
                                  zip(x, labels, strict=True))]  # fmt: skip
@@ -221,15 +221,16 @@ def test_own_table(tmp_path, capsys):
     options += ["--test", f"{tmp_path}/test.csv", "--losses", "forward_correction"]
     assert cli.main([*SHORT[:-4], *SHORT[-2:], *options]) == 0
     out = capsys.readouterr().out
-    assert "240 training examples of 2 classes, about " in out
-    assert "300 test examples with clean labels" in out
+    assert "480 training examples of 2 classes, about " in out
+    assert "600 test examples with clean labels" in out
     assert re.search(r"^forward_correction +0.001 +\d", out, re.M)
     assert sorted(os.listdir(tmp_path)) == before  # nothing is written there
     # what is to be pasted runs
     code = out[out.index("from tfrobustloss import data") :]
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    code = code.replace("    callbacks", "    verbose=0, callbacks")
     names = {"keras": keras, "model": model, "inputs": x, "labels": noisy}
-    exec(code.replace("model.fit(", "fitted = model.fit(verbose=0,"), names)
+    exec(code.replace("model.fit(", "fitted = model.fit("), names)
     assert len(names["fitted"].history["loss"]) == 2
 
 
@@ -257,4 +258,4 @@ def test_module_is_the_command(monkeypatch, capsys):
         "learning-rate momentum seeds train-size output plot data label test matrix"
     ).split():
         assert f"--{option} " in out
-    assert "(default: symmetric:0.6)" in " ".join(out.split())
+    assert "(default: symmetric:0.6; none with --data)" in " ".join(out.split())

@@ -1,11 +1,13 @@
 """The command that searches: a real tiny search, Ctrl-C, and every mistake."""
 
 import json
+import os
 import re
 import shlex
 import signal
 import sys
 
+import numpy as np
 import pytest
 
 from tfrobustloss import cli, plots, presets
@@ -37,7 +39,7 @@ def test_search(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     assert "100 training examples" in out
-    assert "50 clean validation images" in out
+    assert "50 validation examples with clean labels" in out
     assert "[2/2] best " in out
     loss = presets.load_preset(tmp_path / "a.json")
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
@@ -55,7 +57,7 @@ def test_search(tmp_path, capsys):
     assert theta == pytest.approx(loss.get_config()["theta"], rel=1e-4)
     used[-1] = used[-1].removeprefix("all,")
     assert cli.main([*used[1:], "--seeds", "1", "--train-size", "50"]) == 0
-    assert "[1/1] taylor_loss:theta=[" in capsys.readouterr().out
+    assert "[2/2] taylor_loss:theta=[" in capsys.readouterr().out
 
 
 class _CtrlC:
@@ -188,3 +190,31 @@ def test_plot_of_generations_without_a_value():
     assert plots.search_progress(history, theta, 10)[:4] == b"\x89PNG"
     with pytest.raises(ValueError, match="`path`"):
         plots.search_progress(history, theta, 10, "a.xyz")
+
+
+def test_own_data_without_a_clean_label(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(400, 2)).astype("float32")
+    noisy = ((x[:, 0] > 0) ^ (random.random(400) < 0.2)) * 1
+    np.savez("own.npz", features=x, labels=noisy)
+    options = "search --data own.npz --generations 1 --population-size 3 --seeds 1"
+    options = [*options.split(), "--epochs", "1"]
+    monkeypatch.setattr(command, "beside_others", lambda *arguments: [])
+    monkeypatch.setattr("tfrobustloss.cli.search_report.table", lambda *arguments: "")
+    with pytest.warns(UserWarning, match="100 noisy validation examples.*about"):
+        assert cli.main(options) == 0
+    out = capsys.readouterr().out
+    judge = "100 validation examples with noisy labels, corrected by a noise matrix"
+    assert f"300 training examples; {judge}; mlp2" in out
+    assert "tfrobustloss compare --data own.npz --model mlp2" in out.splitlines()[-1]
+    preset = json.loads((tmp_path / "taylor-own.npz-none-mlp2.json").read_text())
+    (task,) = preset["settings"]["tasks"]
+    assert task["validation"] == "noisy"
+    assert np.shape(task["validation_matrix"]) == (2, 2)
+    assert sorted(os.listdir()) == [
+        "own.npz",
+        "taylor-own.npz-none-mlp2.json",
+        "taylor-own.npz-none-mlp2.jsonl",
+        "taylor-own.npz-none-mlp2.jsonl.settings.json",
+    ]
