@@ -1,11 +1,13 @@
-"""Parts of training beyond a loss of `(y_true, y_pred)`: penalties and callbacks."""
+"""What training needs beyond a loss of `(y_true, y_pred)`."""
 
 from tfrobustloss.training.gradient_penalty import gradient_penalty
+from tfrobustloss.training.learned_correction import LearnedCorrection
 from tfrobustloss.training.schedules import ShiftToBoundary
 from tfrobustloss.training.stopping import LabelWave, StopOnNoisyValidation
 
 __all__ = [
     "LabelWave",
+    "LearnedCorrection",
     "ShiftToBoundary",
     "StopOnNoisyValidation",
     "gradient_penalty",
