@@ -175,7 +175,7 @@ def test_corrected_accuracy_is_that_of_the_metric():
     (uncorrected,) = learning_rates.score_losses(plain, [loss], [0], [0.1], **options)
     trainer = Trainer(
         task.network,
-        learning_rates._family_of_one(loss),
+        learning_rates.family_of_one(loss),
         task.train([0]),
         task.validation,
         label_draws=True,

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "make_tasks": ".task",
         "noise_matrix": ".specs",
         "prepare": ".task",
+        "selection": ".selection",
         "task": ".task",
     },
 )

@@ -70,7 +70,7 @@ def score_losses(
     for row, loss in enumerate(losses):
         trainer = Trainer(
             prepared.network,
-            _family_of_one(loss),
+            family_of_one(loss),
             train,
             known,
             label_draws=True,
@@ -101,7 +101,7 @@ def best_rates(accuracy: np.ndarray, learning_rates: Sequence[float]) -> list[fl
     return [float(learning_rates[one.mean(axis=-1).argmax()]) for one in accuracy]
 
 
-def _family_of_one(loss: Any) -> families.LossFamily:
+def family_of_one(loss: Any) -> families.LossFamily:
     """A family without parameters, whose only member is the loss."""
     return families.LossFamily(
         name=loss.name,
