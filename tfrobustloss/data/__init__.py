@@ -2,12 +2,19 @@
 
 from tfrobustloss.data import augment, estimate, noise
 from tfrobustloss.data.datasets import (
+    Annotations,
+    AnnotatorReport,
+    Consensus,
     Correction,
     ImageDataset,
     LabelledData,
+    annotator_report,
+    dawid_skene,
     load,
     load_human_labels,
+    majority_vote,
     read,
+    read_annotations,
     read_corrections,
     write_corrections,
 )
@@ -15,16 +22,23 @@ from tfrobustloss.data.distance import signed_distance_map
 from tfrobustloss.data.pipelines import pipeline
 
 __all__ = [
+    "Annotations",
+    "AnnotatorReport",
+    "Consensus",
     "Correction",
     "ImageDataset",
     "LabelledData",
+    "annotator_report",
     "augment",
+    "dawid_skene",
     "estimate",
     "load",
     "load_human_labels",
+    "majority_vote",
     "noise",
     "pipeline",
     "read",
+    "read_annotations",
     "read_corrections",
     "signed_distance_map",
     "write_corrections",

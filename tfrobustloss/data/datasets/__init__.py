@@ -1,5 +1,14 @@
 """Image classification datasets, a user's own data, and files of human labels."""
 
+from tfrobustloss.data.datasets.annotators import (
+    Annotations,
+    AnnotatorReport,
+    Consensus,
+    annotator_report,
+    dawid_skene,
+    majority_vote,
+    read_annotations,
+)
 from tfrobustloss.data.datasets.corrections import (
     Correction,
     read_corrections,
@@ -12,13 +21,20 @@ from tfrobustloss.data.datasets.load import load
 from tfrobustloss.data.datasets.read import read
 
 __all__ = [
+    "Annotations",
+    "AnnotatorReport",
+    "Consensus",
     "Correction",
     "ImageDataset",
     "ImageFiles",
     "LabelledData",
+    "annotator_report",
+    "dawid_skene",
     "load",
     "load_human_labels",
+    "majority_vote",
     "read",
+    "read_annotations",
     "read_corrections",
     "write_corrections",
 ]
