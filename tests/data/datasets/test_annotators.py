@@ -7,8 +7,8 @@ from tfrobustloss import data
 from tfrobustloss.data import Annotations
 
 # Reference: crowd-kit 1.4.2, DawidSkene(n_iter=3000, tol=-1) on this table. On 20
-# random tables of up to 379 examples, 24 annotators and 7 classes, both run until nothing
-# moved, all 5,411 labels were equal and probabilities within 4e-6.
+# random tables of up to 379 examples, 24 annotators and 7 classes, both run until all
+# was still, all 5,411 labels were equal and probabilities within 4e-6.
 TABLE = [
     [0, 0, 1, -1],
     [1, 1, 1, 0],
