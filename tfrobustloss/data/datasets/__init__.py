@@ -1,5 +1,14 @@
 """Image classification datasets, a user's own data, human labels and splits."""
 
+from tfrobustloss.data.datasets.annotators import (
+    Annotations,
+    AnnotatorReport,
+    Consensus,
+    annotator_report,
+    dawid_skene,
+    majority_vote,
+    read_annotations,
+)
 from tfrobustloss.data.datasets.corrections import (
     Correction,
     read_corrections,
@@ -13,14 +22,21 @@ from tfrobustloss.data.datasets.read import read
 from tfrobustloss.data.datasets.splits import examples_needed, split_validation
 
 __all__ = [
+    "Annotations",
+    "AnnotatorReport",
+    "Consensus",
     "Correction",
     "ImageDataset",
     "ImageFiles",
     "LabelledData",
+    "annotator_report",
+    "dawid_skene",
     "examples_needed",
     "load",
     "load_human_labels",
+    "majority_vote",
     "read",
+    "read_annotations",
     "read_corrections",
     "split_validation",
     "write_corrections",
