@@ -16,10 +16,10 @@ def numpy(values):
     return ops.convert_to_numpy(ops.convert_to_tensor(values))
 
 
-def with_unknown_batch(function, *arrays):
+def with_unknown_batch(function, *arrays, autograph=True):
     """`function` in a compiled program that does not know the batch's size.
 
-    As a user compiles it: with AutoGraph.
+    As a user compiles it: with AutoGraph, unless as Keras does.
     """
     if keras.backend.backend() != "tensorflow":
         return numpy(compiled(function)(*map(ops.convert_to_tensor, arrays)))
@@ -27,7 +27,8 @@ def with_unknown_batch(function, *arrays):
 
     arrays = [tf.convert_to_tensor(array) for array in arrays]
     signature = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in arrays]
-    return numpy(tf.function(function, input_signature=signature)(*arrays))
+    options = {"input_signature": signature, "autograph": autograph}
+    return numpy(tf.function(function, **options)(*arrays))
 
 
 def every_way(function, loss_class, parameters, y_true, p, logits):

@@ -151,7 +151,9 @@ def test_killed_stopped_and_restarted(start, tmp_path):
 
 def test_a_sign_of_life_keeps_a_long_trial(start, tmp_path):
     names = ("chief", "worker-a", "worker-b")
-    processes = [start(role, seconds=1.4, max_trials=2) for role in names]
+    processes = [
+        start(role, seconds=2.4, lease_seconds=1.8, max_trials=2) for role in names
+    ]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
