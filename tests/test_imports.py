@@ -1,6 +1,7 @@
 """Who may import whom: the table, held against the package's source."""
 
 import ast
+import functools
 import os
 import pathlib
 import subprocess
@@ -90,8 +91,13 @@ def modules():
 MODULES = modules()
 
 
+@functools.cache
 def imported(tree):
     """Pairs of a full dotted name and whether it is imported with the module."""
+    return list(_imported(tree))
+
+
+def _imported(tree):
     inside = {
         node
         for function in ast.walk(tree)
@@ -147,8 +153,7 @@ def test_every_part_has_a_rule():
     assert {part_of(name) for name in MODULES} == set(PARTS)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_direction(module):
+def check_direction(module):
     ours, others = PARTS[part_of(module)]
     for name, _ in imported(MODULES[module]):
         target = own_module(name)
@@ -164,8 +169,12 @@ def test_direction(module):
             assert allowed, f"{module} may not import {target}"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_other_folders_are_imported_by_their_face(module):
+def test_direction():
+    for module in MODULES:
+        check_direction(module)
+
+
+def check_faces(module):
     home = folder_of(module)
     for name, _ in imported(MODULES[module]):
         target = own_module(name)
@@ -182,14 +191,23 @@ def test_other_folders_are_imported_by_their_face(module):
         assert imported_name in face(folder), f"the face of {folder} lacks {name}"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_some_packages_have_one_importer(module):
+def test_other_folders_are_imported_by_their_face():
+    for module in MODULES:
+        check_faces(module)
+
+
+def check_importers(module):
     for name, _ in imported(MODULES[module]):
         for package, homes in ONLY.items():
             if f"{name}.".startswith(f"{package}."):
                 assert any(f"{module}.".startswith(f"{home}.") for home in homes), (
                     f"{module} may not import {name}: only {homes} may"
                 )
+
+
+def test_some_packages_have_one_importer():
+    for module in MODULES:
+        check_importers(module)
 
 
 def test_no_circles():
@@ -219,11 +237,15 @@ def test_no_circles():
         visit(name)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_heavy_packages_are_imported_where_they_are_used(module):
+def check_lazy(module):
     for name, with_module in imported(MODULES[module]):
         if name.split(".")[0] in LAZY:
             assert not with_module, f"{module} imports {name} at its top"
+
+
+def test_heavy_packages_are_imported_where_they_are_used():
+    for module in MODULES:
+        check_lazy(module)
 
 
 def test_the_scan_sees_what_it_should():
@@ -257,13 +279,14 @@ OPTIONAL = {
 
 
 @pytest.mark.numerics  # so that it runs on each backend
-def test_what_the_losses_load():
+def test_what_the_losses_and_the_data_load():
     # on the backend of this run: `.ci/run` runs it on each; `test_direction` holds
     # everywhere that no other is imported
     backend = keras.backend.backend()
     code = (
         f"import sys, keras; {SNAPSHOT}; "
-        f"import tfrobustloss.losses, tfrobustloss.layers; {SNAPSHOT}"
+        f"import tfrobustloss.losses, tfrobustloss.layers; {SNAPSHOT}; "
+        f"import tfrobustloss.data; {SNAPSHOT}"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -274,7 +297,10 @@ def test_what_the_losses_load():
     )
     assert result.returncode == 0, result.stderr
     # Keras itself loads rich, and matplotlib and scikit-learn where it finds them
-    before, after = (set(line.split(",")) for line in result.stdout.split())
-    assert "tfrobustloss" in after
-    assert not (after - before) & (OPTIONAL | FRAMEWORKS)
-    assert backend == "tensorflow" or "tensorflow" not in after
+    before, losses, data = (set(line.split(",")) for line in result.stdout.split())
+    assert "tfrobustloss" in losses
+    assert not (losses - before) & (OPTIONAL | FRAMEWORKS)
+    assert backend == "tensorflow" or "tensorflow" not in losses
+    # nothing beyond Keras and what the losses need: no tensorflow_datasets above all
+    assert not data - losses - sys.stdlib_module_names
+    assert losses - before - sys.stdlib_module_names == {"tfrobustloss"}

@@ -17,7 +17,7 @@ from tests.losses.rows import row
 from tfrobustloss import losses
 from tfrobustloss.losses.base import FunctionLoss
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 25))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 10))
 SEED = int(os.environ.get("FUZZ_SEED", 0))
 
 FUZZED = fuzz.by_class()

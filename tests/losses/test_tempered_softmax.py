@@ -85,10 +85,12 @@ def test_exact_to_float32(temperature, num_classes):
     # the bar of the issue: |sum p - 1| and every error at most 1e-5
     cases = families(num_classes)
     logits = np.concatenate(list(cases.values()))
-    variable = keras.Variable(temperature, trainable=False)
-    for given in (temperature, variable):
+    given_as = [temperature]
+    if num_classes == 10:  # a variable takes the same path for any number of classes
+        given_as.append(keras.Variable(temperature, trainable=False))
+    for given in given_as:
         # float32 rounds the variable: its own exact values
-        exact = given if given is temperature else float(numpy(variable))
+        exact = given if given is temperature else float(numpy(given))
         received = numpy(tempered_softmax(logits, given))
         expected = bisected(logits, exact)
         start = 0

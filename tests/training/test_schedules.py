@@ -91,7 +91,8 @@ def begin(model, loss, weight):
 def test_a_loaded_model_is_compiled_again_to_resume(tmp_path):
     weight = keras.Variable(0.01, trainable=False)
     model = small_model()
-    model.compile("adam", losses.RegionBoundary(alpha=weight, rebalance=False))
+    loss = losses.RegionBoundary(alpha=weight, rebalance=False)
+    model.compile("adam", loss, run_eagerly=True)
     fit(model, weight, epochs=2)
     model.save(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
@@ -103,7 +104,8 @@ def test_a_loaded_model_is_compiled_again_to_resume(tmp_path):
     # as the docstring says
     weight = keras.Variable(0.01, trainable=False)
     config = {**model.loss.get_config(), "alpha": weight}
-    model.compile(model.optimizer, losses.RegionBoundary.from_config(config))
+    loss = losses.RegionBoundary.from_config(config)
+    model.compile(model.optimizer, loss, run_eagerly=True)
     fit(model, weight, initial_epoch=2, epochs=4)
     np.testing.assert_allclose(float(weight), 0.31, rtol=1e-6)
     assert int(model.optimizer.iterations) == steps + 2

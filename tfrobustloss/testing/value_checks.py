@@ -121,7 +121,10 @@ def check_ignore_class(loss, traits):
         else:
             ignored, marked = ids == class_id, ids
         ignoring = with_options(loss, ignore_class=class_id)
-        for label_format in traits.label_formats:
+        # ids that are no class are taken out as such in every format, before a loss
+        # sees them: one format shows that it asks for it
+        formats = traits.label_formats[: None if class_id == ids[0] else 1]
+        for label_format in formats:
             if label_format == "rows":  # one-hot encoding makes zeros of other ids
                 hot = np.arange(classes) == marked[:, None]
                 y_true = hot.astype("float32")

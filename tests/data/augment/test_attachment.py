@@ -23,8 +23,9 @@ def network():
     return keras.Sequential([keras.Input((8, 8, 3)), *layers])
 
 
-def fitted(model, images, jit_compile=False):
-    model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=jit_compile)
+def fitted(model, images, **options):
+    options = options or {"run_eagerly": True}
+    model.compile(keras.optimizers.SGD(0.01), "mse", **options)
     model.fit(images, TARGETS, batch_size=8, shuffle=False, verbose=0)
     return [numpy(weight) for weight in model.trainable_weights]
 
@@ -46,7 +47,7 @@ def test_it_compiles_with_the_step_and_repeats_itself():
     model = augment.attach(network(), RECIPE, seed=5)
     before = model.model.get_weights()
     jit = keras.backend.backend() != "torch"
-    found = [fitted(model, IMAGES, jit)[0]]
+    found = [fitted(model, IMAGES, jit_compile=jit)[0]]
     for seed in (5, 6):
         model.model.set_weights(before)
         model.augmentation.seed_generator.state.assign([seed, 0])
@@ -75,6 +76,7 @@ def test_inactive_at_inference():
     model = augment.attach(inner, RECIPE, seed=0)
     expected = numpy(inner(IMAGES))
     np.testing.assert_array_equal(numpy(model(IMAGES)), expected)
+    model.compile(run_eagerly=True)
     np.testing.assert_allclose(model.predict(IMAGES, verbose=0), expected, atol=1e-6)
     training = numpy(model(IMAGES, training=True))
     assert np.abs(training - expected).max() > 0.01
@@ -100,7 +102,7 @@ def test_no_operation_is_left_in_the_exported_model(tmp_path):
 
     inner = network()
     model = augment.attach(inner, RECIPE, seed=0)
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     model.fit(IMAGES, TARGETS, verbose=0)
     signature = [tf.TensorSpec((None, 8, 8, 3), "float32")]
 
@@ -126,7 +128,7 @@ def test_saves_and_loads(tmp_path):
     model = augment.attach(
         network(), RECIPE + augment.random_erasing(value_range=(0, 1)), seed=3
     )
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     model.fit(IMAGES, TARGETS, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")

@@ -95,7 +95,7 @@ def test_layers_that_spoil_masks_are_refused(recipe, text):
         recipe({"images": images, "segmentation_masks": IDS}, seed=0)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1])  # one moves pixels, the other colours
 def test_masks_of_rand_augment_move_where_its_images_do(seed):
     recipe = augment.rand_augment(3, num_ops=1)
     masks = IDS % SIZE
@@ -242,7 +242,7 @@ def test_the_step_is_that_of_the_recipe():
     recipe = augment.adma("cifar100") + augment.pad_crop_flip(2, mask_fill_value=1)
     model = augment.attach(perfect(3), recipe, seed=5, targets="segmentation_masks")
     loss = losses.GeneralizedCrossEntropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.0), loss)
+    model.compile(keras.optimizers.SGD(0.0), loss, run_eagerly=True)
     found = model.train_on_batch(images, ids, weights)
     batch = {"images": images, "segmentation_masks": ids, "sample_weight": weights}
     batch = recipe(batch, seed=keras.random.SeedGenerator(5))
@@ -273,6 +273,7 @@ def test_each_target_of_its_kind():
         keras.optimizers.SGD(0.0),
         {"segments": loss, "label": loss},
         metrics={"segments": "accuracy"},
+        run_eagerly=True,
     )
     history = model.fit(images, y, verbose=0).history
     assert history["segments_accuracy"][0] == 1
@@ -365,7 +366,7 @@ def test_labels_of_whole_images_are_not(y):
     images, _ = edge_images()
     net = keras.Sequential([L.Flatten(), L.Dense(1)])
     model = augment.attach(net, augment.Recipe(EVERYTHING))
-    model.compile("sgd", lambda y_true, y_pred: ops.mean(y_pred))
+    model.compile("sgd", lambda y_true, y_pred: ops.mean(y_pred), run_eagerly=True)
     if y is None:
         model._moves_targets(images, None, None)
         return

@@ -14,10 +14,9 @@ from tfrobustloss.data import augment
 # Keras' RandAugment on PyTorch, in `count_nonzero`
 pytestmark = pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning")
 
+# those of the ADMA paper that are not here differ in numbers alone
 RECIPES = {
     "mnist": augment.adma("mnist"),
-    "fashion_mnist": augment.adma("fashion_mnist"),
-    "cifar10": augment.adma("cifar10"),
     "cifar100": augment.adma("cifar100"),
     "pad_crop_flip": augment.pad_crop_flip(),
     "rand_augment": augment.rand_augment(3, value_range=(0, 255)),
@@ -93,12 +92,12 @@ def test_batches_share_no_draws():
 
     seen = set()
     for seed in range(3):
-        for batch in range(20):
+        for batch in range(10):
             stream = SeedStream(np.array([seed, batch]))
             for _ in range(8):
                 draw = keras.random.uniform((2,), seed=stream)
                 seen.add(tuple(numpy(draw).tolist()))
-    assert len(seen) == 3 * 20 * 8
+    assert len(seen) == 3 * 10 * 8
 
 
 @each_recipe
@@ -112,12 +111,17 @@ def test_nothing_is_stored_in_a_graph(recipe):
         result = recipe(images, labels, seed=tf.stack([7, batch]))
         return result if labels is None else result[0]
 
-    many = tf.data.Dataset.from_tensors(IMAGES).repeat(2).enumerate().map(step)
+    # a user's `map` converts with AutoGraph; one recipe shows that it may
+    autograph = recipe is RECIPES["mixup"]
+    graph = tf.function(step, autograph=autograph).get_concrete_function(
+        tf.TensorSpec((), tf.int64), tf.TensorSpec(IMAGES.shape, tf.float32)
+    )
+    many = tf.data.Dataset.from_tensors(IMAGES).repeat(2).enumerate()
+    many = many.map(lambda batch, images: graph(batch, images))
     first, second = [image.numpy() for image in many]
     again, _ = [image.numpy() for image in many]
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - second).max() > 1
-    graph = tf.function(step).get_concrete_function(tf.constant(0, tf.int64), IMAGES)
     assert not graph.variables
 
 
@@ -136,7 +140,7 @@ def test_dtypes(recipe):
     expected = {"uint8": "float32", "int32": "float32"}
     for dtype in ("uint8", "int32", "float16", "bfloat16", "float32"):
         images = ops.cast(IMAGES, dtype)
-        for training in (True, False):
+        for training in (True, False)[: 2 if dtype in ("uint8", "float16") else 1]:
             result, _ = recipe(images, LABELS, seed=0, training=training)
             found = keras.backend.standardize_dtype(result.dtype)
             assert found == expected.get(dtype, dtype)

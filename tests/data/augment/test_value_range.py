@@ -82,15 +82,18 @@ def standardised():
 
 
 @pytest.mark.parametrize(
-    "images",
+    ("name", "images"),
     [
-        pytest.param(standardised(), id="standardised"),
-        pytest.param((BYTES // 16).astype("float32"), id="digits in [0, 16)"),
-        pytest.param(100 * in_range(0, 1), id="percent"),
-        pytest.param(BYTES.astype("uint16") * 257, id="16 bits"),
+        pytest.param("random_erasing", standardised(), id="standardised"),
+        pytest.param(
+            "random_erasing", (BYTES // 16).astype("float32"), id="digits in [0, 16)"
+        ),
+        pytest.param("random_erasing", 100 * in_range(0, 1), id="percent"),
+        pytest.param("random_erasing", BYTES.astype("uint16") * 257, id="16 bits"),
+        pytest.param("rand_augment", standardised(), id="rand_augment"),
+        pytest.param("rand_augment", BYTES.astype("uint16") * 257, id="rand_augment16"),
     ],
 )
-@pytest.mark.parametrize("name", ["rand_augment", "random_erasing"])
 def test_a_range_that_does_not_show_must_be_given(name, images):
     make = getattr(augment, name)
     with pytest.raises(ValueError, match=r"`value_range` must be given.*\(0, 1\)"):

@@ -79,8 +79,7 @@ def wide(i):
     [
         ("fashion_mnist", (28, 28, 1), 10),
         ("kmnist", (28, 28, 1), 10),
-        ("svhn", (32, 32, 3), 10),
-        ("svhn_cropped", (32, 32, 3), 10),
+        ("svhn", (32, 32, 3), 10),  # stored as `svhn_cropped`
         ("cifar100", (32, 32, 3), 100),
     ],
 )
@@ -107,7 +106,7 @@ def test_ids_and_maps(tfds_folder):
 
 @pytest.mark.parametrize(
     ("name", "classes", "every"),
-    [("tf_flowers", 5, 4), ("flowers", 5, 4), ("cats_vs_dogs", 2, 5)],
+    [("flowers", 5, 4), ("cats_vs_dogs", 2, 5)],
 )
 def test_sets_in_one_piece_are_split_and_resized(tfds_folder, name, classes, every):
     train, test = (data.load(name, each, tfds_folder) for each in ("train", "test"))

@@ -206,18 +206,18 @@ def test_unreadable_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "labels"),
+    ("name", "split", "shape", "labels"),
     [
         # labels: the first ones that `tfds.load(name, split="test")` gives
-        ("mnist", (10000, 28, 28, 1), [2, 0, 4, 8, 7]),
-        ("cifar10", (10000, 32, 32, 3), [7, 0, 6, 9, 5]),
-        ("kmnist_10k", (2000, 28, 28, 1), [8, 0, 2, 0, 1]),
+        ("mnist", "test[:500]", (500, 28, 28, 1), [2, 0, 4, 8, 7]),
+        ("cifar10", "test[:500]", (500, 32, 32, 3), [7, 0, 6, 9, 5]),
+        ("kmnist_10k", "test", (2000, 28, 28, 1), [8, 0, 2, 0, 1]),
     ],
 )
-def test_shared_sets(name, shape, labels):
+def test_shared_sets(name, split, shape, labels):
     if not (SHARED / name).is_dir():
         pytest.skip(f"no prepared {name} in {SHARED}")
-    loaded = data.load(name, "test", SHARED)
+    loaded = data.load(name, split, SHARED)
     assert loaded.images.shape == shape
     assert loaded.images.dtype == np.uint8
     assert loaded.images.max() == 255

@@ -142,7 +142,7 @@ def test_interval_of_many_examples_is_scaled_from_fewer():
 def test_same_seed_same_interval():
     labels, _, probabilities = make(noise.symmetric(3, 0.25), size=300)
     one, two, other = (
-        estimate.noise_rate(labels, probabilities, resamples=20, seed=seed)
+        estimate.noise_rate(labels, probabilities, "confident", resamples=20, seed=seed)
         for seed in (1, 1, 2)
     )
     assert one == two
@@ -177,12 +177,13 @@ def test_confused_pairs():
 
 def test_report_is_its_parts(tmp_path):
     labels, _, probabilities = make(noise.pair_flip(3, 0.3), size=600)
-    found = estimate.report(labels, probabilities, resamples=20, top=2)
-    matrix = estimate.transition_matrix(labels, probabilities)
+    given = labels, probabilities, "confident"
+    found = estimate.report(*given, resamples=20, top=2)
+    matrix = estimate.transition_matrix(*given)
     assert (found.transition_matrix == matrix).all()
-    assert found.noise_rate == estimate.noise_rate(labels, probabilities, resamples=20)
-    assert found.confused_pairs == estimate.confused_pairs(labels, probabilities, top=2)
-    wrong = estimate.wrong_labels(labels, probabilities)
+    assert found.noise_rate == estimate.noise_rate(*given, resamples=20)
+    assert found.confused_pairs == estimate.confused_pairs(*given, top=2)
+    wrong = estimate.wrong_labels(*given)
     assert (found.wrong_labels.indices == wrong.indices).all()
     record = json.loads(found.to_json())
     assert record["num_examples"] == 600
@@ -254,18 +255,21 @@ def test_whole_floats_are_whole_numbers():
 CHANCE = "The probabilities say no more about the labels than chance"
 
 
-@pytest.mark.parametrize("method", ["likelihood", "confident"])
-def test_probabilities_without_information_are_named(method):
+@pytest.mark.parametrize(
+    ("method", "cases"), [("likelihood", [2, 3]), ("confident", [0, 1, 2, 3])]
+)
+def test_probabilities_without_information_are_named(method, cases):
     labels = np.arange(600) % 3
     random = np.random.default_rng(0).dirichlet(np.ones(3), 600)
     learnt = random + 0.2 * np.eye(3)[labels]
     learnt /= learnt.sum(axis=1, keepdims=True)
-    for given, warned in (
+    given_and_warned = (
         (np.full((600, 3), 1 / 3), True),
         (np.tile([0.6, 0.3, 0.1], (600, 1)), True),
         (random, True),
         (learnt, False),
-    ):
+    )
+    for given, warned in (given_and_warned[case] for case in cases):
         found = estimate.report(labels, given, method, resamples=20)
         assert any(CHANCE in one for one in found.warnings) == warned
         # no correction by a matrix that means nothing

@@ -1,8 +1,5 @@
 """Transition matrices and the labels drawn from them."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -446,20 +443,3 @@ def test_realized_rate_needs_labels():
 def test_realized_matrix_labels_must_be_in_range():
     with pytest.raises(ValueError, match=r"`noisy\[1\]`.*\[0, 1\].*=2"):
         noise.realized_matrix([0, 1], [0, 2], 2)
-
-
-# --- imports
-
-
-def test_importing_the_data_package_loads_nothing_beyond_keras():
-    code = """
-import sys, keras
-def packages(): return {name.split(".")[0] for name in sys.modules}
-before = packages()
-import tfrobustloss.data
-print(packages() - before - sys.stdlib_module_names)
-"""
-    out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert out.strip() == "{'tfrobustloss'}"  # no tensorflow_datasets above all

@@ -179,13 +179,23 @@ REFUSED = {
 )
 def test_changing_orders_are_refused(text, source):
     tf.random.set_seed(None)  # a global seed fixes what has no seed of its own
-    source = source()
-    match = f"^pipeline: `dataset` must .*dataset='a dataset with {re.escape(text)}"
-    with pytest.raises(ValueError, match=match):
-        make(source)
-    with pytest.raises(ValueError, match=match):
-        make(source, transition_matrix=None, noisy_labels=NOISY)
-    assert make(source, transition_matrix=None)  # without noise the order is free
+    with pytest.raises(ValueError, match=refusal(text)):
+        make(source())
+
+
+def refusal(text):
+    return f"^pipeline: `dataset` must .*dataset='a dataset with {re.escape(text)}"
+
+
+@pytest.mark.filterwarnings("ignore:AutoGraph")
+@pytest.mark.parametrize("text", REFUSED)
+def test_noise_decides_whether_the_order_matters(text):
+    tf.random.set_seed(None)
+    first, last = REFUSED[text][0](), REFUSED[text][-1]()  # the last has an index
+    for source in (first, last):
+        assert make(source, transition_matrix=None)  # without noise the order is free
+    with pytest.raises(ValueError, match=refusal(text)):
+        make(first, transition_matrix=None, noisy_labels=NOISY)
 
 
 ACCEPTED = [
@@ -219,14 +229,22 @@ ACCEPTED = [
 @pytest.mark.parametrize("source", ACCEPTED)
 def test_labels_are_those_of_the_index(source):
     tf.random.set_seed(None)
-    for batches in (
-        make(source()),
-        make(source(), transition_matrix=None, noisy_labels=NOISY),
-    ):
-        for _ in range(2):  # epochs
-            images, labels = next(batches.as_numpy_iterator())
-            np.testing.assert_array_equal(labels, NOISY[index_of(images).astype(int)])
-            assert len(labels) == COUNT
+    batches = make(source())
+    for _ in range(2):  # epochs
+        images, labels = next(batches.as_numpy_iterator())
+        np.testing.assert_array_equal(labels, NOISY[index_of(images).astype(int)])
+        assert len(labels) == COUNT
+
+
+@pytest.mark.parametrize(
+    "source", [base, lambda: base().enumerate().shuffle(COUNT)], ids=["plain", "index"]
+)
+def test_ready_labels_are_those_of_the_index(source):
+    batches = make(source(), transition_matrix=None, noisy_labels=NOISY)
+    for _ in range(2):
+        images, labels = next(batches.as_numpy_iterator())
+        np.testing.assert_array_equal(labels, NOISY[index_of(images)])
+        assert len(labels) == COUNT
 
 
 KEPT = [

@@ -75,11 +75,13 @@ def raw_pycma(initial, sigma0, seed, options):
         ({"options": {"CMA_stds": [2] * 6}}, {"CMA_stds": [2] * 6}),
     ],
 )
-@pytest.mark.parametrize("function", [rosenbrock, lambda x: round(rosenbrock(x), 2)])
-def test_the_points_are_pycmas(arguments, options, function):
+def test_the_points_are_pycmas(arguments, options):
+    def function(x):  # with ties late in the search
+        return round(rosenbrock(x), 2)
+
     search = CmaSearch([0.1] * 6, 0.3, seed=5, **arguments)
     strategy = raw_pycma([0.1] * 6, 0.3, 5, options)
-    for points in asked(search, function, 50):
+    for points in asked(search, function, 40):
         expected = strategy.ask()
         strategy.tell(expected, [function(x) for x in expected])
         np.testing.assert_array_equal(points, expected)
@@ -252,10 +254,18 @@ def test_a_region_where_nothing_is_finite_is_left():
     assert not any(map(math.isfinite, first))
 
 
-@pytest.mark.parametrize("value", [0.5, 0.0, math.nan, math.inf, 1e308, -1e308])
-@pytest.mark.parametrize("arguments", [{}, {"population_size": 4}, {"bounds": (-2, 2)}])
-def test_ties_do_not_stop_it(value, arguments):
-    for dimension in (1, 2, 6):
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        *(({}, value) for value in (0.5, 0.0, math.nan, math.inf, 1e308, -1e308)),
+        ({"population_size": 4}, 0.5),
+        ({"population_size": 4}, math.nan),
+        ({"bounds": (-2, 2)}, 0.5),
+        ({"bounds": (-2, 2)}, math.nan),
+    ],
+)
+def test_ties_do_not_stop_it(arguments, value):
+    for dimension in (1, 6):
         search = CmaSearch([0.1] * dimension, 1.0, **arguments)
         drive(search, lambda x: value, generations=150)
         assert not search.finished
@@ -451,22 +461,27 @@ def test_reevaluation_helps_where_values_are_noisy():
             drive(search, lambda x: sphere(x) + 0.3 * noise.randn(), 1)
         return search.best[1] - sphere(search.best[0])
 
-    luck = np.mean([error(0, seed) for seed in range(8)])
-    less = np.mean([error(3, seed) for seed in range(8)])
-    assert luck < less - 0.2  # the best single value is far below what it stands for
+    luck = np.mean([error(0, seed) for seed in range(4)])
+    less = np.mean([error(3, seed) for seed in range(4)])
+    assert luck < less - 0.15  # the best single value is far below what it stands for
 
 
 # --- no side effects
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"restarts": "bipop", "bounds": (-5, 5)}, {"overflow": True}]
+    "arguments",
+    [
+        {},
+        {"restarts": "bipop", "bounds": (-5, 5), "options": {"tolx": 1e-2}},
+        {"overflow": True},
+    ],
 )
 def test_the_global_random_state_is_neither_read_nor_written(arguments):
     def points(disturb):
         search = CmaSearch([2.0] * 2, 0.5, **arguments)
         found = []
-        for _ in range(300):
+        for _ in range(90):
             if search.finished:
                 break
             if disturb:

@@ -108,7 +108,7 @@ def test_another_seed_is_another_search(whole):
 
 def test_finds_a_loss_where_there_was_none():
     task = Task("digits", noise="none", train_size=200, validation_size=100)
-    options = dict(start="zeros", epochs=20, batch_size=32)
+    options = dict(start="zeros", epochs=20, batch_size=32, seeds_per_candidate=1)
     search = _search(task=task, generations=4, population_size=8, **options)
     search.run()
     # 0.1 is chance, and half of the first candidates learn the wrong way round
