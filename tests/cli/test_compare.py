@@ -20,9 +20,9 @@ SHORT += ["--learning-rate", "0.001"]
 ONE = [*SHORT, "--validation-share", "0"]  # no baseline is added
 
 
-# those that "all" treats in ways of their own, and one that it does not; that it means
+# the baseline, and those that "all" treats in ways of their own; that it means
 # every loss is tested in `tests/experiments/test_comparison.py`
-SOME = ["adma", "forward_correction", "backward_correction", "taylor_loss"]
+SOME = ["cross_entropy", "forward_correction", "backward_correction", "taylor_loss"]
 
 
 def test_compare(tmp_path, capsys, monkeypatch):
