@@ -23,9 +23,9 @@ def add_parser(commands: Any) -> None:
         "audit",
         help="list the likely wrong labels of your data on a page and in a CSV file",
         description="Reads your own data, predicts each label by networks that never "
-        "saw it, and writes one HTML page: how many labels are wrong, in which classes, "
-        "which ones, and which losses suit. The CSV file of suspects can be edited and "
-        "goes back in by --corrections.",
+        "saw it, and writes one HTML page: how many labels are wrong, in which "
+        "classes, which ones, and which losses suit. The CSV file of suspects can be "
+        "edited and goes back in by --corrections.",
         allow_abbrev=False,
     )
     option = console.adder(parser)

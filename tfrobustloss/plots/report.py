@@ -304,9 +304,9 @@ def _rates(estimate, names):
     ]
     confidence = 100 * estimate.noise_rate.confidence
     caption = (
-        f"Estimates with {confidence:g} % intervals: by resampling the examples, and at "
-        "least as wide as Wilson's interval of a share of as many examples, since in a "
-        f"small class the resampled ones may all agree by chance.{part}"
+        f"Estimates with {confidence:g} % intervals: by resampling the examples, and "
+        "at least as wide as Wilson's interval of a share of as many examples, since "
+        f"in a small class the resampled ones may all agree by chance.{part}"
     )
     both = (
         '<th scope="col" colspan="2">Wrong among the examples with this label</th>'
@@ -374,8 +374,8 @@ def _suspects(estimate, names, findings, next_steps, room):
     chosen.sort(key=lambda pair: -pair[0].confidence)
     count = f"{len(chosen):,} of {total:,}"
     intro = (
-        f"<p>{count} labels that are more likely wrong than right are listed here, with "
-        "the probability that they are wrong."
+        f"<p>{count} labels that are more likely wrong than right are listed here, "
+        "with the probability that they are wrong."
     )
     if len(chosen) < total:
         intro += " The CSV file has all of them."
