@@ -24,7 +24,7 @@
       item.hidden = !fits;
       if (fits) count += 1;
     });
-    control("count").textContent = count + " of " + items.length + " listed here";
+    control("count").textContent = count + " of " + items.length + " shown";
   }
 
   function reorder(compare) {

@@ -395,7 +395,7 @@ def _suspects(estimate, names, findings, next_steps, room):
 
 
 def _table(items, columns, cells):
-    heads = ["Wrong with", "Label", "Likelier", "Id", *columns]
+    heads = ["Likely wrong", "Label", "Likelier", "Id", *columns]
     row = "".join(f'<th scope="col">{_name(head)}</th>' for head in heads)
     caption = ""
     if cells and len(cells) > len(columns):
@@ -415,9 +415,9 @@ def _card(one, names):
         f'<li {_data(one)}><img src="data:image/{kind};base64,{picture}" '
         f'alt="{_escape(one.id)}" loading="lazy"><p>labelled '
         f'<bdi class="given">{_escape(names[one.given])}</bdi><br>likelier '
-        f'<bdi class="likelier">{_escape(names[one.likelier])}</bdi><br>wrong with '
-        f'{_number(one.confidence)} %<br><bdi class="id">{_escape(one.id)}</bdi>'
-        f"{further}</p></li>\n"
+        f'<bdi class="likelier">{_escape(names[one.likelier])}</bdi><br>'
+        f"{_sure(one.confidence)} likely wrong<br>"
+        f'<bdi class="id">{_escape(one.id)}</bdi>{further}</p></li>\n'
     )
 
 
@@ -425,7 +425,7 @@ def _row(one, names, columns):
     cells = one.cells or {}
     further = "".join(f"<td>{_cell(cells.get(key))}</td>" for key in columns)
     return (
-        f'<tr {_data(one)}><td class="number">{_number(one.confidence)} %</td>'
+        f'<tr {_data(one)}><td class="number">{_sure(one.confidence)}</td>'
         f'<td><bdi class="given">{_escape(names[one.given])}</bdi></td>'
         f'<td><bdi class="likelier">{_escape(names[one.likelier])}</bdi></td>'
         f'<td><bdi class="id">{_escape(one.id)}</bdi></td>{further}</tr>\n'
@@ -459,7 +459,7 @@ def _controls(findings, names):
         '<form class="controls" id="controls" hidden>\n'
         + choice("given", "Label", (one.given for one in findings))
         + choice("likelier", "Likelier class", (one.likelier for one in findings))
-        + '<label>Wrong with at least, %<input id="least" type="number" min="50" '
+        + '<label>Likely wrong, from % on<input id="least" type="number" min="50" '
         'max="100" step="any" value="50"></label>\n'
         '<label>Text<input id="text" type="search"></label>\n'
         f'<label>Order<select id="sort">{sorts}</select></label>\n'
@@ -493,6 +493,11 @@ def _items(sentences):
 
 def _number(share):
     return f"{100 * share:.1f}"
+
+
+def _sure(share):
+    """A probability in percent, never rounded to certainty."""
+    return f"{min(_number(share), '99.9', key=float)}&nbsp;%"
 
 
 def _cell(value):
