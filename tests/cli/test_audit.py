@@ -92,6 +92,38 @@ def test_the_csv_goes_back_in(paths, capsys):
     assert "`csv` must be another file: this one holds 30" in capsys.readouterr().err
 
 
+def test_corrections_made_before_are_in_the_next_csv(paths, capsys):
+    # 010 is right now, 011 was right and is wrong now, 001 is left out
+    rows = ["id,given,likelier,confidence,label", "010,,,,=dog", "001,=dog,,,(drop)"]
+    rows += ["011,cat,,,<script>alert(1)</script>"]
+    (paths / "first.csv").write_text("\n".join(rows) + "\n")
+    np.save("p.npy", np.delete(np.load("p.npy"), 1, axis=0))
+    assert audit("--corrections", "first.csv", "--csv", "second.csv") == 0
+    assert "--data own.npz --corrections second.csv" in capsys.readouterr().out
+    found = {row["id"]: row for row in rows_of("second.csv")}
+    assert found["010"]["label"] == "'=dog"
+    assert found["001"]["label"] == "(drop)"
+    assert found["011"]["label"] == "<script>alert(1)</script>"
+    assert found["011"]["given"] == "cat"  # as in the data
+    assert found["011"]["likelier"] == "cat"
+    assert float(found["011"]["confidence"]) > 0.5
+    assert len(found) == 32  # 30 suspects, 010 and 001
+    first, second = (
+        data.read("own.npz", corrections=f"{name}.csv") for name in ("first", "second")
+    )
+    assert (first.labels == second.labels).all()
+
+
+def test_the_command_that_comes_next_reads_the_same(paths, capsys):
+    lines = ["a,odd,kind", *(f"{c},,{NAMES[c]}" for c in LABELS)]
+    (paths / "own.csv").write_text("\n".join(lines) + "\n")
+    options = ["--data", "own.csv", "--label", "kind", "--ignore", "odd"]
+    assert audit(*options, "--csv", "wrong file.csv") == 0
+    command = capsys.readouterr().out.strip().split("then ")[-1]
+    expected = "tfrobustloss compare --data own.csv --label kind --ignore odd "
+    assert command == expected + "--corrections 'wrong file.csv'"
+
+
 def test_the_code_runs(paths):
     assert audit() == 0
     page = (paths / "audit.html").read_text()

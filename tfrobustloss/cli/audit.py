@@ -93,11 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     suspects, trusted = audit_report.split_trusted(report, own)
     if arguments.csv is not None:
         data.write_corrections(
-            arguments.csv,
-            own.ids[suspects.wrong_labels.indices],
-            own.names_of(suspects.wrong_labels.labels),
-            own.names_of(suspects.wrong_labels.suggested),
-            suspects.wrong_labels.probability,
+            arguments.csv, *audit_report.corrections(suspects, own, arguments)
         )
     seconds = time.perf_counter() - start
     settings = audit_report.settings(own, arguments, seconds)

@@ -139,11 +139,59 @@ def next_step(arguments: argparse.Namespace) -> str:
     """How to correct the labels and go on."""
     if arguments.csv is None:
         return "Next: run it again with --csv wrong.csv for a list that can be edited."
-    data, path = shlex.quote(arguments.data), shlex.quote(arguments.csv)
+    words = ["tfrobustloss", "compare", "--data", arguments.data]
+    reading = own_data.reading_options("audit", arguments)
+    for name in reading:
+        words.append(f"--{name.replace('_', '-')}")
+        if name != "drop_unlabelled":
+            words.append(str(getattr(arguments, name)))
+    if "corrections" in reading:
+        words[words.index("--corrections") + 1] = arguments.csv
+    else:
+        words += ["--corrections", arguments.csv]
     return (
         f"Next: edit {arguments.csv} (the right label, or (drop), in its column "
-        f"`label`), then tfrobustloss compare --data {data} --corrections {path}"
+        f"`label`), then {shlex.join(words)}"
     )
+
+
+def corrections(
+    report: Any, own: Any, arguments: argparse.Namespace
+) -> tuple[list[str], list[str], list[str], list[float], list[str]]:
+    """The columns of the CSV file: suspects, and corrections made before.
+
+    The file replaces that of `--corrections`, since only one can be given. So the
+    labels put in there are in the new file too, next to the labels of the data.
+
+    Args:
+        report: `data.estimate.Report`.
+        own: `LabelledData`.
+        arguments: Parsed options.
+
+    Returns:
+        Lists of ids, given labels, likelier labels, confidences and labels.
+    """
+    from tfrobustloss import data
+
+    found = report.wrong_labels
+    ids = own.ids[found.indices].tolist()
+    given = own.names_of(found.labels).tolist()
+    likelier = own.names_of(found.suggested).tolist()
+    confidence = found.probability.tolist()
+    labels = [""] * len(ids)
+    if arguments.corrections is not None:
+        places = {id: place for place, id in enumerate(ids)}
+        for one in data.read_corrections(arguments.corrections):
+            place = places.get(one.id)
+            if place is None:
+                ids.append(one.id)
+                given.append(one.given)
+                likelier.append("")
+                confidence.append(0.0)
+                labels.append(one.label)
+            else:
+                given[place], labels[place] = one.given, one.label
+    return ids, given, likelier, confidence, labels
 
 
 def code(report: Any, own: Any, arguments: argparse.Namespace) -> str:
