@@ -40,7 +40,7 @@ PARTS = {
     "training": ({"losses", "data", "_core"}, {"keras", "numpy"}),
     "presets": ({"losses", "_core"}, set()),
     "serving": ({"losses", "layers", "_core"}, {"keras", "numpy", "tensorflow"}),
-    "plots": ({"losses", "_core"}, {"keras", "numpy", "matplotlib"}),
+    "plots": ({"losses", "_core"}, {"keras", "numpy", "matplotlib", "PIL"}),
     "experiments": (
         {"losses", "layers", "data", "architectures", "training", "presets", "_core"},
         {"keras", "numpy", *FRAMEWORKS},

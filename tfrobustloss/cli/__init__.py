@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tfrobustloss._core.validation import Described, ParameterTypeError
-from tfrobustloss.cli import compare, estimate, export, search
+from tfrobustloss.cli import audit, compare, estimate, export, search
 
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 _WRONG_USE = 2
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     compare.add_parser(commands)
     search.add_parser(commands)
     estimate.add_parser(commands)
+    audit.add_parser(commands)
     export.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

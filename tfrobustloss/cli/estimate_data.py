@@ -60,25 +60,36 @@ def read(arguments: argparse.Namespace) -> Given:
         raise ParameterError("estimate", "labels", labels, constraint)
     return Given(
         name=labels,
-        labels=_array("labels", labels),
-        probabilities=probabilities and _array("probabilities", probabilities),
-        features=features and _array("features", features),
+        labels=read_array("estimate", "labels", labels),
+        probabilities=probabilities
+        and read_array("estimate", "probabilities", probabilities),
+        features=features and read_array("estimate", "features", features),
     )
 
 
-def _array(name: str, path: str) -> np.ndarray:
+def read_array(command: str, name: str, path: str) -> np.ndarray:
+    """The array of an `.npy` file; nothing in it is unpickled.
+
+    Args:
+        command: Name of the subcommand, for errors.
+        name: Its option.
+        path: Path of the file.
+
+    Raises:
+        ValueError: There is no such file, or it is no array of numbers.
+    """
     try:
         found = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         constraint = "a file that exists"
-        raise ParameterError("estimate", name, path, constraint) from None
+        raise ParameterError(command, name, path, constraint) from None
     except (ValueError, EOFError, OSError) as error:
         constraint, reason = "an .npy file of numbers", str(error).split("\n")[0]
         hint = f"Write it by numpy.save. {reason}"
-        raise ParameterError("estimate", name, path, constraint, hint) from None
+        raise ParameterError(command, name, path, constraint, hint) from None
     if not isinstance(found, np.ndarray):
         constraint, hint = "an .npy file", "An .npz file holds several arrays."
-        raise ParameterError("estimate", name, path, constraint, hint)
+        raise ParameterError(command, name, path, constraint, hint)
     return found
 
 

@@ -55,9 +55,7 @@ def read(command: str, arguments: argparse.Namespace) -> Any:
     Raises:
         ValueError: An option needs `--data`, or the data cannot be read.
     """
-    names = (*_READING, *_LISTS, "image_size")
-    given = {name: getattr(arguments, name) for name in names}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = _given(arguments)
     if arguments.data is None:
         for name, value in given.items():
             raise ParameterError(command, name, value, "given with `--data`")
@@ -71,11 +69,27 @@ def read(command: str, arguments: argparse.Namespace) -> Any:
         hint = "Image sets of TFDS are named by --dataset."
         constraint = "a folder or file that exists"
         raise ParameterError(command, "data", arguments.data, constraint, hint)
+    return data.read(arguments.data, **reading_options(command, arguments))
+
+
+def reading_options(command: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `data.read` that the options of `--data` say.
+
+    Args:
+        command: Name of the subcommand, for errors.
+        arguments: Parsed options.
+
+    Raises:
+        ValueError: `--image-size` is no size.
+    """
+    given = _given(arguments)
     for name in set(_LISTS) & set(given):
         given[name] = [part.strip() for part in given[name].split(",")]
     if "image_size" in given:
         given["image_size"] = _size(command, given["image_size"])
-    return data.read(arguments.data, drop_unlabelled=arguments.drop_unlabelled, **given)
+    if arguments.drop_unlabelled:
+        given["drop_unlabelled"] = True
+    return given
 
 
 def matrix(command: str, text: str | None) -> Any:
@@ -103,6 +117,12 @@ def paths(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
     """The files and folders that are read, which no output may replace."""
     names = ("data", "trusted", "test", "corrections")
     return [(f"--{name}", getattr(arguments, name)) for name in names]
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = (*_READING, *_LISTS, "image_size")
+    given = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _size(command: str, text: str) -> tuple[int, int]:

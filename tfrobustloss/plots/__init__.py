@@ -1,4 +1,7 @@
-"""Figures of comparisons, searches and noise; Matplotlib is imported lazily."""
+"""Figures and pages of comparisons, searches and noise.
+
+Matplotlib and Pillow are imported lazily.
+"""
 
 from tfrobustloss.plots.figures import (
     accuracy_curves,
@@ -6,5 +9,15 @@ from tfrobustloss.plots.figures import (
     search_progress,
     transition_matrix,
 )
+from tfrobustloss.plots.report import Finding, audit_page, priority, thumbnail
 
-__all__ = ["accuracy_curves", "check_format", "search_progress", "transition_matrix"]
+__all__ = [
+    "Finding",
+    "accuracy_curves",
+    "audit_page",
+    "check_format",
+    "priority",
+    "search_progress",
+    "thumbnail",
+    "transition_matrix",
+]

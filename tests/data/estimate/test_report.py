@@ -341,3 +341,37 @@ def test_confident_is_that_of_cleanlab():
     found = estimate.transition_matrix(labels, probabilities, "confident")
     # cleanlab rounds the calibrated counts to whole examples
     assert found == pytest.approx(matrix.T, abs=0.01)
+
+
+def test_rates_by_class():
+    """The example by hand: 2 of the 12 labels 1 and of the 10 examples of class 0."""
+    found = estimate.report(LABELS, PROBABILITIES, "confident", resamples=50)
+    first, second = found.class_rates
+    assert (first.label, first.count, second.label, second.count) == (0, 8, 1, 12)
+    shares = [first.wrong, first.lost, second.wrong, second.lost]
+    assert [one.rate for one in shares] == pytest.approx([0, 0.2, 2 / 12, 0])
+    # Wilson's interval of 0 of 8 ends at z² / (8 + z²), which no resampling widens
+    assert first.wrong.low == 0
+    assert first.wrong.high == pytest.approx(1.96**2 / (8 + 1.96**2), abs=1e-4)
+    # of 2 of 12: statsmodels' proportion_confint(2, 12, method="wilson")
+    assert second.wrong.low <= 0.0470 + 1e-4
+    assert second.wrong.high >= 0.4480 - 1e-4
+
+
+def test_intervals_by_class_hold_the_truth():
+    true = np.array([[0.7, 0.3, 0.0], [0.0, 0.9, 0.1], [0.05, 0.05, 0.9]])
+    inside = []
+    for seed in range(20):
+        labels, _, probabilities = make(true, size=400, seed=seed)
+        found = estimate.report(labels, probabilities, "confident", resamples=20)
+        for each, right in zip(found.class_rates, np.diag(true), strict=True):
+            inside.append(each.lost.low <= 1 - right <= each.lost.high)
+    assert np.mean(inside) > 0.85  # 95 % intervals
+
+
+def test_warnings_name_classes():
+    names = ["cat", "dog"]
+    found = estimate.report(LABELS, PROBABILITIES, "confident", class_names=names)
+    assert "Fewer than 200 labels of class cat, dog" in found.warnings[0]
+    with pytest.raises(ValueError, match=r"len\(class_names\).*must be 2.*=1"):
+        estimate.report(LABELS, PROBABILITIES, "confident", class_names=names[:1])

@@ -17,6 +17,7 @@ from tfrobustloss.data.estimate.report import (
     wrong_labels,
 )
 from tfrobustloss.data.estimate.results import (
+    ClassRate,
     ConfusedPair,
     NoiseRate,
     Report,
@@ -25,6 +26,7 @@ from tfrobustloss.data.estimate.results import (
 
 __all__ = [
     "METHODS",
+    "ClassRate",
     "ConfusedPair",
     "NoiseRate",
     "Report",

@@ -1,5 +1,7 @@
 """An estimate of the noise by one of the methods, and its bootstrap interval."""
 
+from statistics import NormalDist
+
 import numpy as np
 
 from tfrobustloss.data.estimate import matrices
@@ -8,6 +10,7 @@ from tfrobustloss.data.estimate.likelihood import Likelihood
 METHODS = ("likelihood", "confident", "anchor", "percentile")
 _PERCENTILE = 97
 _RESAMPLED = 5_000  # examples, at most
+_TINY = 1e-300
 _ROUNDING = 1e-9  # of the mean of a column of equal probabilities
 
 
@@ -50,19 +53,24 @@ class Estimate:
             clean = matrices.clean_probabilities(calibrated, self.matrix)
         return matrices.given_label(self.labels, clean, self.matrix)
 
-    def rate_of(self, chosen):
-        """Share of wrong labels estimated from the examples at `chosen` alone."""
+    def refit(self, chosen):
+        """Matrix and shares of the classes from the examples at `chosen` alone."""
         labels = self.labels[chosen]
         if self._fit is None:
-            return _rate(*_simple(labels, self._given[chosen], self._method))
+            return _simple(labels, self._given[chosen], self._method)
         weights = np.bincount(chosen, minlength=len(self.labels)).astype(np.float64)
         matrix, clean = self._fit.again(weights)
         matrix = matrices.known_rows(matrix, labels)
-        return _rate(matrix, weights @ clean / weights.sum())
+        return matrix, weights @ clean / weights.sum()
 
 
-def interval(estimate, confidence, resamples, seed):
-    """The rate of an estimate with its bootstrap interval.
+def intervals(estimate, confidence, resamples, seed):
+    """Shares of wrong labels, of all examples and by class, with intervals.
+
+    The quantiles of the shares of resampled sets of examples are taken relative to
+    their median, so that the estimate is always inside. In a class with few examples
+    the resampled ones may all be right by chance, so an interval of a class is at least
+    as wide as Wilson's for a share of as many examples.
 
     Args:
         estimate: `Estimate`.
@@ -71,22 +79,28 @@ def interval(estimate, confidence, resamples, seed):
         seed: Of the draws.
 
     Returns:
-        Rate, lower and upper end. The quantiles of the resampled rates are taken
-        relative to their median, so that the estimate is always inside.
+        Float64 array, shape `(3, 1 + 2 * classes)`: estimates, lower and upper ends of
+        the rate, of the share of wrong ones among the labels of each class, and of the
+        share of wrongly labelled ones among the examples of each class.
     """
     examples = len(estimate.labels)
     drawn = min(examples, _RESAMPLED)
     generator = np.random.default_rng(seed)
-    rates = [
-        estimate.rate_of(generator.integers(examples, size=drawn))
+    found = _shares(estimate.matrix, estimate.prior)
+    resampled = [
+        _shares(*estimate.refit(generator.integers(examples, size=drawn)))
         for _ in range(resamples)
     ]
     tail = 100 * (1 - confidence) / 2
-    low, middle, high = np.percentile(rates, [tail, 50, 100 - tail])
+    low, middle, high = np.percentile(resampled, [tail, 50, 100 - tail], axis=0)
     scale = np.sqrt(drawn / examples)
-    low = max(0.0, estimate.rate - scale * (middle - low))
-    high = min(1.0, estimate.rate + scale * (high - middle))
-    return estimate.rate, float(low), float(high)
+    low, high = found - scale * (middle - low), found + scale * (high - middle)
+    labelled = np.bincount(estimate.labels, minlength=len(estimate.prior))
+    trials = np.concatenate([labelled, examples * estimate.prior])
+    at_least = _wilson(found[1:], trials, confidence)
+    low[1:] = np.minimum(low[1:], at_least[0])
+    high[1:] = np.maximum(high[1:], at_least[1])
+    return np.stack([found, np.clip(low, 0, 1), np.clip(high, 0, 1)])
 
 
 def follows_labels(labels, probabilities):
@@ -128,3 +142,20 @@ def _simple(labels, probabilities, method):
 
 def _rate(matrix, prior):
     return float(np.clip(1 - prior @ np.diag(matrix), 0, 1))
+
+
+def _shares(matrix, prior):
+    """The rate, the wrong share of each label and the lost share of each class."""
+    right = np.diag(matrix)
+    labels = prior @ matrix
+    wrong = np.where(labels > 0, 1 - prior * right / np.maximum(labels, _TINY), 0)
+    return np.clip(np.concatenate([[1 - prior @ right], wrong, 1 - right]), 0, 1)
+
+
+def _wilson(shares, trials, confidence):
+    """Ends of Wilson's intervals; 0 and 1 without trials."""
+    square = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    centre = (trials * shares + square / 2) / (trials + square)
+    width = np.sqrt(square * (trials * shares * (1 - shares) + square / 4))
+    width /= trials + square
+    return np.stack([centre - width, centre + width])

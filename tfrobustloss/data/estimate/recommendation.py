@@ -36,7 +36,7 @@ def concentration(matrix, prior):
     return float(np.abs(wrong - even).sum() / (2 * total) / farthest)
 
 
-def recommend(matrix, prior, rate, low, counts, doubts=()):
+def recommend(matrix, prior, rate, low, counts, doubts=(), class_names=None):
     """Losses for a kind and amount of noise, the best first.
 
     Args:
@@ -46,6 +46,7 @@ def recommend(matrix, prior, rate, low, counts, doubts=()):
         low: Lower end of its interval.
         counts: Number of labels of each class.
         doubts: Warnings that come before those of the matrix and the counts.
+        class_names: Names for the warnings; None for the ids.
 
     Returns:
         List of dicts: `loss`, the name of a class of `tfrobustloss.losses`;
@@ -53,7 +54,7 @@ def recommend(matrix, prior, rate, low, counts, doubts=()):
         `reason`. And a list of warnings, plain sentences.
     """
     num_classes, many_classes = len(matrix), len(matrix) >= _MANY_CLASSES
-    warnings, chosen = [*doubts, *_warnings(matrix, counts)], []
+    warnings, chosen = [*doubts, *_warnings(matrix, counts, class_names)], []
 
     def add(loss, reason, **settings):
         chosen.append({"loss": loss, "settings": settings, "reason": reason})
@@ -130,30 +131,31 @@ def _symmetric_settings(many_classes):
     return {"alpha": 0.1, "beta": 1.0}
 
 
-def _warnings(matrix, counts):
+def _warnings(matrix, counts, class_names):
     """What makes the estimate, or any correction by it, doubtful."""
     found = []
+    names = range(len(counts)) if class_names is None else class_names
     absent = np.flatnonzero(counts == 0)
     if absent.size:
         found.append(
-            f"No label of class {_list(absent)}: nothing can be said about such rows, "
-            "which are those of the identity."
+            f"No label of class {_list(absent, names)}: nothing can be said about "
+            "such rows, which are those of the identity."
         )
     few = np.flatnonzero((counts > 0) & (counts < _ROWS_NEED))
     if few.size:
         found.append(
-            f"Fewer than {_ROWS_NEED} labels of class {_list(few)}: such rows of the "
-            "matrix are rough."
+            f"Fewer than {_ROWS_NEED} labels of class {_list(few, names)}: such rows "
+            "of the matrix are rough."
         )
     lost = np.flatnonzero(matrix.argmax(axis=1) != np.arange(len(matrix)))
     if lost.size:
         found.append(
-            f"Most labels of class {_list(lost)} seem to be wrong: no loss can make up "
-            "for that. Check some by hand."
+            f"Most labels of class {_list(lost, names)} seem to be wrong: no loss can "
+            "make up for that. Check some by hand."
         )
     return found
 
 
-def _list(classes):
-    shown = ", ".join(map(str, classes[:10].tolist()))
+def _list(classes, names):
+    shown = ", ".join(str(names[i]) for i in classes[:10])
     return f"{shown} and {len(classes) - 10} more" if len(classes) > 10 else shown

@@ -4,9 +4,10 @@ import numpy as np
 
 from tfrobustloss._core.labels import labels_and_probabilities
 from tfrobustloss._core.validation import ParameterError, Range, check
-from tfrobustloss.data.estimate.methods import METHODS, Estimate, interval
+from tfrobustloss.data.estimate.methods import METHODS, Estimate, intervals
 from tfrobustloss.data.estimate.recommendation import recommend
 from tfrobustloss.data.estimate.results import (
+    ClassRate,
     ConfusedPair,
     NoiseRate,
     Report,
@@ -110,7 +111,8 @@ def noise_rate(
     """
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     estimate = _estimate("noise_rate", labels, probabilities, method, **options)
-    return NoiseRate(*interval(estimate, **_whole(options)), confidence)
+    found = intervals(estimate, **_whole(options))
+    return NoiseRate(*found[:, 0].tolist(), confidence)
 
 
 def wrong_labels(labels, probabilities, method="likelihood"):
@@ -174,6 +176,7 @@ def report(
     resamples=100,
     seed=0,
     top=5,
+    class_names=None,
 ):
     """All estimates in one `Report`, with recommended losses.
 
@@ -185,6 +188,7 @@ def report(
         resamples: As for `noise_rate`.
         seed: As for `noise_rate`.
         top: As for `confused_pairs`.
+        class_names: Names of the classes for the warnings; None for their ids.
 
     Returns:
         `Report`.
@@ -202,8 +206,16 @@ def report(
     """
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     estimate = _estimate("report", labels, probabilities, method, top=top, **options)
-    rate = NoiseRate(*interval(estimate, **_whole(options)), confidence)
-    counts = np.bincount(estimate.labels, minlength=len(estimate.matrix))
+    num_classes = len(estimate.matrix)
+    if class_names is not None and len(class_names) != num_classes:
+        constraint = f"{num_classes}, the number of classes"
+        value = len(class_names)
+        raise ParameterError("report", "len(class_names)", value, constraint)
+    found = intervals(estimate, **_whole(options))
+    rate, *by_class = (NoiseRate(*ends, confidence) for ends in found.T.tolist())
+    counts = np.bincount(estimate.labels, minlength=num_classes)
+    wrong, lost = by_class[:num_classes], by_class[num_classes:]
+    by_class = zip(range(num_classes), counts.tolist(), wrong, lost, strict=True)
     losses, warnings = recommend(
         estimate.matrix,
         estimate.prior,
@@ -211,12 +223,14 @@ def report(
         rate.low,
         counts,
         doubts=() if estimate.follows_labels() else (_NO_INFORMATION,),
+        class_names=class_names,
     )
     return Report(
         method=method,
         num_examples=len(estimate.labels),
         transition_matrix=estimate.matrix,
         noise_rate=rate,
+        class_rates=[ClassRate(*each) for each in by_class],
         confused_pairs=_confused_pairs(estimate, top),
         wrong_labels=_wrong_labels(estimate),
         recommendations=losses,

@@ -30,6 +30,31 @@ class NoiseRate:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClassRate:
+    """The wrong labels of a class, seen from its label and from its examples.
+
+    Attributes:
+        label: Id of the class.
+        count: Number of examples with that label.
+        wrong: `NoiseRate`, the share of them that are of another class.
+        lost: `NoiseRate`, the share of the examples of the class that have another
+            label.
+
+    Example:
+        >>> wrong = NoiseRate(rate=0.2, low=0.1, high=0.3, confidence=0.95)
+        >>> lost = NoiseRate(rate=0.0, low=0.0, high=0.1, confidence=0.95)
+        >>> found = ClassRate(label=1, count=60, wrong=wrong, lost=lost)
+        >>> f"{found.count * found.wrong.rate:.0f} of {found.count} are wrong"
+        '12 of 60 are wrong'
+    """
+
+    label: int
+    count: int
+    wrong: NoiseRate
+    lost: NoiseRate
+
+
+@dataclasses.dataclass(frozen=True)
 class ConfusedPair:
     """A class and a label that its examples carry.
 
@@ -95,6 +120,8 @@ class Report:
         num_examples: Number of labels.
         transition_matrix: Float64 array, shape `(classes, classes)`.
         noise_rate: `NoiseRate`.
+        class_rates: List of `ClassRate`, one a class, in the order of the class ids.
+            Intervals by the bootstrap, and at least as wide as Wilson's.
         confused_pairs: List of `ConfusedPair`, the most frequent first.
         wrong_labels: `WrongLabels`.
         recommendations: List of dicts: `loss`, the name of a class of
@@ -115,6 +142,7 @@ class Report:
     num_examples: int
     transition_matrix: np.ndarray
     noise_rate: NoiseRate
+    class_rates: list
     confused_pairs: list
     wrong_labels: WrongLabels
     recommendations: list
