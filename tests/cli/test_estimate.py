@@ -121,3 +121,21 @@ def test_mistakes_are_one_line(options, message, arrays, capsys):
     assert "Wrong labels" not in out
     assert re.fullmatch(r"tfrobustloss estimate: error: [^\n]+\n", err)
     assert re.search(message, err)
+
+
+def test_own_data(tmp_path, capsys):
+    x = np.repeat(np.eye(2), 60, axis=0) + np.random.default_rng(0).normal(
+        0, 0.1, (120, 2)
+    )
+    names = np.repeat(["no", "yes"], 60)
+    names[:12] = "yes"
+    lines = ["a,b,label", *(f"{u},{v},{n}" for (u, v), n in zip(x, names, strict=True))]
+    (tmp_path / "own.csv").write_text("\n".join(lines))
+    options = ["--data", str(tmp_path / "own.csv"), "--epochs", "30"]
+    options += ["--batch-size", "8", "--folds", "2", "--resamples", "10"]
+    assert cli.main(["estimate", *options]) == 0
+    out = capsys.readouterr().out
+    assert "no labelled yes: " in out
+    assert re.search(r"\n1[0-4] labels are more likely wrong than right", out)
+    assert cli.main(["estimate", *options, "--labels", "a.npy"]) == 2
+    assert "`labels` must be left out with --data" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from tfrobustloss.cli import console
+from tfrobustloss.cli import console, own_data
 
 
 def add_parser(commands: Any) -> None:
@@ -22,6 +22,7 @@ def add_parser(commands: Any) -> None:
     option = console.adder(parser)
     count: dict[str, Any] = {"type": int, "metavar": "N"}
     array: dict[str, Any] = {"metavar": "FILE.npy"}
+    own_data.add_options(parser, option)
     option("labels", None, "class ids or one-hot rows, some of them wrong", **array)
     text = "probabilities of a model that never saw these labels, (examples, classes)"
     option("probabilities", None, text, **array)
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     written = {name: getattr(arguments, name) for name in ("output", "csv", "plot")}
     inputs = ("labels", "probabilities", "features")
     read = [(f"--{name}", getattr(arguments, name)) for name in inputs]
+    read += own_data.paths(arguments)
     console.check_outputs("estimate", written, read)
     options = {"resamples": arguments.resamples, "seed": arguments.seed}
     options["top"] = arguments.top
@@ -88,7 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
                 on_epoch=reporter.on_epoch,
             )
     report = data.estimate.report(
-        given.labels, probabilities, arguments.method, **options
+        given.labels,
+        probabilities,
+        arguments.method,
+        class_names=given.class_names,
+        **options,
     )
     print(estimate_report.text(report, given), flush=True)
     if arguments.output is not None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfrobustloss import data
 from tfrobustloss._core.validation import ParameterError, Range, check
+from tfrobustloss.cli import own_data
 from tfrobustloss.experiments import noise_matrix
 
 
@@ -48,6 +49,9 @@ def read(arguments: argparse.Namespace) -> Given:
     """
     names = ("labels", "probabilities", "features")
     labels, probabilities, features = (getattr(arguments, name) for name in names)
+    own = own_data.read("estimate", arguments)
+    if own is not None:
+        return _own(own, arguments)
     if labels is None:
         for name in ("probabilities", "features"):
             path = getattr(arguments, name)
@@ -91,6 +95,24 @@ def read_array(command: str, name: str, path: str) -> np.ndarray:
         constraint, hint = "an .npy file", "An .npz file holds several arrays."
         raise ParameterError(command, name, path, constraint, hint)
     return found
+
+
+def _own(own, arguments: argparse.Namespace) -> Given:
+    """A user's own data, and perhaps probabilities of their labels."""
+    for name in ("labels", "features"):
+        if getattr(arguments, name) is not None:
+            constraint = "left out with --data, which has its own"
+            raise ParameterError("estimate", name, getattr(arguments, name), constraint)
+    probabilities = arguments.probabilities
+    return Given(
+        name=own.source,
+        labels=own.labels,
+        probabilities=probabilities
+        and read_array("estimate", "probabilities", probabilities),
+        features=None if probabilities else own.inputs,
+        num_classes=own.num_classes,
+        class_names=own.class_names,
+    )
 
 
 def _dataset(arguments: argparse.Namespace) -> Given:
