@@ -132,7 +132,7 @@ def test_own_data(tmp_path, capsys):
     lines = ["a,b,label", *(f"{u},{v},{n}" for (u, v), n in zip(x, names, strict=True))]
     (tmp_path / "own.csv").write_text("\n".join(lines))
     options = ["--data", str(tmp_path / "own.csv"), "--epochs", "30"]
-    options += ["--batch-size", "8", "--folds", "2", "--resamples", "10"]
+    options += ["--batch-size", "8", "--folds", "2", "--resamples", "20"]
     assert cli.main(["estimate", *options]) == 0
     out = capsys.readouterr().out
     assert "no labelled yes: " in out
