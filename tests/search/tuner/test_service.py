@@ -74,14 +74,12 @@ def play(role, port, folder, stuck_from=None, error=None, seconds=0.02, **option
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch):
+def start(tmp_path):
     """Function that starts a process with a role; those left are ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     started = []
-    # nothing is trained: on this backend the server of forks imports no TensorFlow
-    monkeypatch.setenv("KERAS_BACKEND", "numpy")
 
     def function(role, **options):
         arguments = (role, port, str(tmp_path))
