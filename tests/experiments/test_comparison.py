@@ -305,7 +305,7 @@ def test_interrupt_keeps_what_is_finished():
 
 
 def test_rate_and_epoch_are_chosen_on_noisy_labels():
-    comparison = Comparison(dataclasses.replace(JUDGED, epochs=3))
+    comparison = Comparison(dataclasses.replace(JUDGED, epochs=8))
     record = comparison.run()
     assert (record["train_size"], record["validation_size"]) == (150, 50)
     assert [one["loss"] for one in record["results"]] == ["cross_entropy", "adma"]
@@ -315,10 +315,14 @@ def test_rate_and_epoch_are_chosen_on_noisy_labels():
         assert set(tried) == {0.001, 0.1}
         assert one["learning_rate"] == max(tried, key=tried.get)
         estimates = np.asarray(one["estimates"])
-        assert estimates.shape == (2, 3)
-        # of five epochs around, three are left: one score for all, and the first wins
-        assert one["stopped_epochs"] == [1, 1]
-        stopped = [run[0] for run in one["accuracy"]]
+        assert estimates.shape == (2, 8)
+        # the mean of five epochs around, fewer at the ends; the first of equals
+        around = [slice(max(0, epoch - 2), epoch + 3) for epoch in range(8)]
+        for run, epoch in zip(estimates, one["stopped_epochs"], strict=True):
+            scores = np.round([run[part].mean() for part in around], 5)
+            assert epoch == 1 + scores.argmax()
+        pairs = zip(one["accuracy"], one["stopped_epochs"], strict=True)
+        stopped = [run[epoch - 1] for run, epoch in pairs]
         assert one["stopped"]["mean"] == pytest.approx(np.mean(stopped), abs=1e-5)
         found = one["estimated"]
         assert found["low"] <= found["accuracy"] <= found["high"]

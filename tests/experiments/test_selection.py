@@ -51,6 +51,15 @@ def test_an_example_held_out_twice_is_one_label():
     assert count == pytest.approx(16 / 6)
 
 
+def test_an_interrupted_loss_is_compared_on_what_both_have():
+    whole, part = selection.Worth(4), selection.Worth(4)
+    for indices in ([0, 1], [2, 3]):
+        whole.add(np.array(indices), np.array([1.0, 0.0]))
+    part.add(np.array([0, 1]), np.array([1.0, 0.0]))
+    assert whole.less(part) == (0.0, 0.0)  # the same on both, not 1/4 better
+    assert part.less(whole) == (0.0, 0.0)
+
+
 def test_verdicts():
     random = np.random.default_rng(0)
     everything = np.arange(2000)

@@ -1,1 +1,1 @@
-"""What every part stands on. It knows no loss; each module is its own face."""
+"""Shared foundations: validation, tensors, labels, files. Import the modules."""

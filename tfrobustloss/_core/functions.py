@@ -46,7 +46,7 @@ def keras_function(function):
 
 
 def any_symbolic(*values):
-    """Whether a value is a `KerasTensor`, the placeholder of functional models."""
+    """True for a `KerasTensor`, the placeholder of functional models."""
     return any(map(keras.backend.is_keras_tensor, values))
 
 

@@ -277,14 +277,14 @@ def _row_sums(owner, name, values, tolerance, hint):
 
 
 def _is_one_hot(rows):
-    """Whether each row holds a single 1 and else zeros, shape `(rows,)`."""
+    """Mask of the rows with a single 1 and zeros elsewhere, shape `(rows,)`."""
     if rows.dtype.kind in _NOT_NUMERIC:
         return np.zeros(len(rows), bool)
     return np.isin(rows, (0, 1)).all(axis=1) & (rows.sum(axis=1) == 1)
 
 
 def _way_to_ids(labels, width):
-    """What turns labels into class ids: `argmax` of flat ones would be one number."""
+    """Hint on how to make class ids; `argmax` of flat labels would be one number."""
     if width > 1 or labels.dtype.kind in "iu":
         return _PASS_IDS
     if labels.dtype.kind == "f":

@@ -47,7 +47,7 @@ def ending(model):
 
 
 def are_probabilities(model):
-    """Whether a model or layer ends in a softmax, tempered softmax or sigmoid.
+    """True if a model or layer ends in a softmax, tempered softmax or sigmoid.
 
     Args:
         model: As for `ending`.

@@ -17,7 +17,7 @@ def check_rank(owner, **tensors):
 
 
 def agree(first, second):
-    """Whether two static shapes are compatible; None is any length."""
+    """True if two static shapes are compatible; None is any length."""
     return len(first) == len(second) and all(
         None in (a, b) or a == b for a, b in zip(first, second, strict=True)
     )

@@ -32,7 +32,7 @@ class Range:
     hint: str = ""
 
     def contains(self, value):
-        """Whether `value` is inside; NaN and infinities never are."""
+        """True if `value` is inside; NaN and infinities never are."""
         if not math.isfinite(value):
             return False
         above = value > self.low if self.open_low else value >= self.low

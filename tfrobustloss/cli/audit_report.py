@@ -16,7 +16,7 @@ _CELLS = 12
 
 
 def introduction(own: Any, arguments: argparse.Namespace) -> str:
-    """What is audited, and how."""
+    """Lines that name the data and the settings of an audit."""
     shape = " x ".join(map(str, own.input_shape))
     classes = "class" if own.num_classes == 1 else "classes"
     what = "features" if own.kind == "features" else f"{shape} pixels"
@@ -136,7 +136,7 @@ def settings(own: Any, arguments: argparse.Namespace, seconds: float) -> dict[st
 
 
 def next_step(arguments: argparse.Namespace) -> str:
-    """How to correct the labels and go on."""
+    """The command that reads the corrected labels."""
     if arguments.csv is None:
         return "Next: run it again with --csv wrong.csv for a list that can be edited."
     words = ["tfrobustloss", "compare", "--data", arguments.data]

@@ -195,7 +195,7 @@ def _footnotes(record: dict[str, Any], results: list[dict[str, Any]]) -> list[st
 
 
 def _judgement(record: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
-    """What the columns about noisy validation mean, and what follows from them."""
+    """Footnotes on the noisy validation: its columns, and which losses it favours."""
     size, kind = record["validation_size"], record["judged_by"]
     corrected = ", corrected by the noise matrix" if kind == "corrected" else ""
     notes = [
@@ -206,6 +206,11 @@ def _judgement(record: dict[str, Any], results: list[dict[str, Any]]) -> list[st
         + " labels with its 95 % interval, at epochs chosen by other examples. Losses "
         "with = cannot be told apart from the best.",
     ]
+    if corrected and record["noise_matrix_is"] == "estimated":
+        notes.append(
+            "The interval takes the estimated noise matrix for right, which it may not "
+            "be: an estimated rate can be several points off."
+        )
     others = [one for one in results if one["loss"] != "cross_entropy"]
     better = [one["loss"] for one in others if one["against"]["beats_baseline"]]
     if others:

@@ -1,4 +1,4 @@
-"""What the subcommands share: options, output files, tables, progress, wording."""
+"""Helpers of the subcommands: options, output files, tables, progress, wording."""
 
 import argparse
 import contextlib

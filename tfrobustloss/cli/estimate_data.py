@@ -80,7 +80,7 @@ def read_array(command: str, name: str, path: str) -> np.ndarray:
         path: Path of the file.
 
     Raises:
-        ValueError: There is no such file, or it is no array of numbers.
+        ValueError: The file does not exist or is not an array of numbers.
     """
     try:
         found = np.load(path, allow_pickle=False)

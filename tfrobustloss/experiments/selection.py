@@ -104,15 +104,20 @@ class Worth:
 
     def estimate(self) -> tuple[float, float, float]:
         """Estimated clean accuracy, its standard error and effective examples."""
-        return self._mean(self._sum)
+        return _mean(self._sum, self._count)
 
     def less(self, other: "Worth") -> tuple[float, float]:
-        """Difference of the estimates on the same examples, and its standard error."""
-        return self._mean(self._sum - other._sum)[:2]
+        """Difference of the estimates on the same examples, and its standard error.
 
-    def _mean(self, sums: np.ndarray) -> tuple[float, float, float]:
-        each = sums / np.maximum(self._count, 1)
-        return noisy_accuracy.weighted_mean(each, self._count)
+        Of a loss that was interrupted, only the examples count that both have.
+        """
+        own, others = (each._sum / np.maximum(each._count, 1) for each in (self, other))
+        both = np.minimum(self._count, other._count)
+        return noisy_accuracy.weighted_mean(own - others, both)[:2]
+
+
+def _mean(sums: np.ndarray, count: np.ndarray) -> tuple[float, float, float]:
+    return noisy_accuracy.weighted_mean(sums / np.maximum(count, 1), count)
 
 
 @dataclasses.dataclass(frozen=True)
