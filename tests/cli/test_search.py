@@ -217,6 +217,17 @@ def test_own_data_without_a_clean_label(tmp_path, monkeypatch, capsys):
     (task,) = preset["settings"]["tasks"]
     assert task["validation"] == "noisy"
     assert np.shape(task["validation_matrix"]) == (2, 2)
+
+    # the same command goes on, by the matrix of the settings, which is not estimated
+    # again: another estimate could differ in its last digits
+    def estimate_again(*arguments):
+        raise AssertionError("estimated again")
+
+    monkeypatch.setattr("tfrobustloss.experiments.estimate_noise", estimate_again)
+    options[options.index("--generations") + 1] = "2"
+    with pytest.warns(UserWarning, match="100 noisy validation examples.*about"):
+        assert cli.main(options) == 0
+    assert "Going on after 1 generation in" in capsys.readouterr().out
     assert sorted(os.listdir()) == [
         "own.npz",
         "taylor-own.npz-none-mlp2.json",

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import os
 from typing import Any
 
@@ -159,7 +160,14 @@ def _prepare(arguments: argparse.Namespace, journal: str) -> Any:
     if matrix is None and own is not None and validation == "noisy":
         matrix = "estimated"
     if matrix not in (None, "none"):
-        tasks = [_judged_by(task, matrix) for task in tasks]
+        known = _recorded_matrices(journal) if matrix == "estimated" else None
+        if known is not None and len(known) == len(tasks):
+            tasks = [
+                dataclasses.replace(task, validation_matrix=one)
+                for task, one in zip(tasks, known, strict=True)
+            ]
+        else:
+            tasks = [_judged_by(task, matrix) for task in tasks]
     return TaylorLossSearch(
         tasks,
         generations=arguments.generations,
@@ -181,6 +189,21 @@ def _noise(arguments: argparse.Namespace) -> str:
     if arguments.noise is not None:
         return arguments.noise
     return "none" if arguments.data else "symmetric:0.6"
+
+
+def _recorded_matrices(journal: str) -> list[Any] | None:
+    """The matrices of the search that a journal is of; None for a new journal.
+
+    Estimated again, they could differ in their last digits, and so from the settings
+    that the journal was begun with.
+    """
+    from tfrobustloss.search.taylor import record
+
+    try:
+        with open(record.settings_path(journal), encoding="utf-8") as file:
+            return [task.get("validation_matrix") for task in json.load(file)["tasks"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # `TaylorLossSearch` says what is wrong with them
 
 
 def _judged_by(task: Any, matrix: Any) -> Any:
