@@ -129,28 +129,46 @@ def test_compile_takes_no_bare_name_and_no_dict_of_a_config(config):
         model.evaluate(*_data(), verbose=0)
 
 
+# `fit` meets the base class: a loss of each kind of arguments, one with a custom
+# gradient, one around another, and the one that is no mean over examples; that every
+# loss compiles and takes a step is `check_graph`, `check_xla` and `check_trains`
+_KINDS = (
+    "GeneralizedCrossEntropy",
+    "BiTemperedLogistic",
+    "ForwardCorrection",
+    "LogitClip",
+    "DeterminantMutualInformation",
+)
+
+
+def _of_kinds(by_head):
+    return {name: by_head[name] for name in _KINDS}
+
+
 @pytest.mark.numerics
-def test_every_loss_at_a_head_of_one_model(tmp_path):
-    """Trained in one program, cloned, and saved: always the losses called alone."""
-    by_head = _losses()
+def test_losses_of_each_kind_trained_in_one_program():
+    by_head = _of_kinds(_losses())
     model = _heads(by_head)
     inputs, labels = _data()
     data = inputs, dict.fromkeys(by_head, labels)
     jit = keras.backend.backend() == "jax"  # XLA on TensorFlow: `check_xla`
-    weights = dict.fromkeys(by_head, 0.5)
-    model.compile("sgd", loss=by_head, loss_weights=weights, jit_compile=jit)
-    before = _kernels(model)
-    expected = _alone(by_head, model, inputs, labels)
-    # Keras traces the training step twice where it finds variables to make
-    model.optimizer.build(model.trainable_variables)
-    model.run_eagerly = True
-    model.evaluate(*data, batch_size=16, verbose=0)
-    model.run_eagerly = False
+    model.compile("sgd", loss=by_head, jit_compile=jit)
+    before, expected = _kernels(model), _alone(by_head, model, inputs, labels)
     history = model.fit(*data, epochs=2, batch_size=16, verbose=0).history
     _check_steps(model, history, before, _STUCK)
     first = {name: history[name][0] for name in expected}
     assert first == pytest.approx(expected, rel=1e-5)  # of the weights before the step
 
+
+@pytest.mark.numerics
+def test_every_loss_at_a_head_of_one_model(tmp_path):
+    """Evaluated, cloned and saved: always the losses called alone."""
+    by_head = _losses()
+    model = _heads(by_head)
+    inputs, labels = _data()
+    data = inputs, dict.fromkeys(by_head, labels)
+    weights = dict.fromkeys(by_head, 0.5)
+    model.compile("sgd", loss=by_head, loss_weights=weights, run_eagerly=True)
     alone = _alone(by_head, model, inputs, labels)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
@@ -159,7 +177,7 @@ def test_every_loss_at_a_head_of_one_model(tmp_path):
     )
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    loaded.run_eagerly = True  # the program of `model` is the same
+    loaded.run_eagerly = True
     for again in (clone, loaded):
         _expect_same(again.loss, by_head)
         values = again.evaluate(*data, verbose=0, return_dict=True)
@@ -167,9 +185,9 @@ def test_every_loss_at_a_head_of_one_model(tmp_path):
         assert values == pytest.approx(alone, rel=1e-5)
 
 
-# some as a user compiles them, with AutoGraph: those that branch on their parameters,
-# hold other losses or a matrix; the conversion of one takes a second
-_CONVERTED = ("BiTemperedLogistic", "ForwardCorrection", "LogitClip", "TaylorLoss")
+# some as a user compiles them, with AutoGraph: one that branches on its parameters, one
+# that holds another loss; the conversion of one takes a second
+_CONVERTED = ("BiTemperedLogistic", "LogitClip")
 
 
 @pytest.mark.parametrize("autograph", [False, True])
@@ -199,8 +217,8 @@ def test_every_loss_in_a_program_of_unknown_batch_size(autograph):
 @pytest.mark.parametrize(
     ("policy", "from_logits"), [("mixed_float16", False), ("mixed_bfloat16", True)]
 )
-def test_every_loss_trains_under_a_policy(policy, from_logits):
-    by_head = _losses(from_logits)
+def test_losses_of_each_kind_train_under_a_policy(policy, from_logits):
+    by_head = _of_kinds(_losses(from_logits))
     model = _heads(by_head, policy)
     assert {output.dtype for output in model.outputs} == {_HALF[policy]}
     inputs, labels = _data()
@@ -257,15 +275,6 @@ def test_losses_of_other_tasks_train_under_a_policy(policy):
     _check_steps(model, model.fit(x, y, verbose=0).history, before)
 
 
-# the base class is what meets a strategy: a loss of each kind of arguments, one with a
-# custom gradient, one around another, and the one that is no mean over examples
-_MIRRORED_LOSSES = (
-    "GeneralizedCrossEntropy",
-    "BiTemperedLogistic",
-    "ForwardCorrection",
-    "LogitClip",
-    "DeterminantMutualInformation",
-)
 _MIRRORED = """
 import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -285,8 +294,7 @@ def dataset(labels):
 
 def values_of(strategy):
     keras.utils.set_random_seed(0)
-    every_loss = here._losses()
-    by_head = {name: every_loss[name] for name in here._MIRRORED_LOSSES}
+    by_head = here._of_kinds(here._losses())
     with strategy.scope():
         model = here._heads(by_head)
         model.compile("sgd", loss=by_head)
@@ -306,7 +314,7 @@ def trained(strategy):
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert mirrored.num_replicas_in_sync == 2
 two, alone = values_of(mirrored)
-assert set(two) == set(alone) and len(two) == len(here._MIRRORED_LOSSES), list(two)
+assert set(two) == set(alone) and len(two) == len(here._KINDS), list(two)
 for name in alone:
     # the determinant of a replica's half of the batch is not that of the batch
     if name == "DeterminantMutualInformation_loss":

@@ -33,12 +33,23 @@ def per_example(loss):
     return type(loss).from_config({**loss.get_config(), "reduction": None})
 
 
+# an object is called by the base class: one of each kind of arguments
+KINDS = {
+    losses.GeneralizedCrossEntropy,
+    losses.BiTemperedLogistic,
+    losses.ForwardCorrection,
+    losses.LogitClip,
+    losses.DeterminantMutualInformation,
+}
+
+
 def call(loss, given):
-    """A loss in three ways: as an object with each reduction, and as a function."""
+    """A loss as a function, and some as an object with each reduction."""
     function, parameters = type(loss).function, loss._parameters()
-    yield loss(given["ids"], given["p"], given["weight"])
-    yield per_example(loss)(given["rows"], given["p"])
     yield function(given["ids"], y_pred=given["p"], **parameters)
+    if type(loss) in KINDS:
+        yield loss(given["ids"], given["p"], given["weight"])
+        yield per_example(loss)(given["rows"], given["p"])
 
 
 def tempered(p):
