@@ -129,7 +129,7 @@ def test_unknown_batch_size_of_every_format():
     ids, logits = batch()
     maps, logits_of_maps = batch((6, 2, 2))
     formats = ids, ids[:, None], one_hot(ids, 4), ids.astype("float32")
-    loss = losses.BiTemperedLogistic(from_logits=True, ignore_class=1)
+    loss = losses.GeneralizedCrossEntropy(from_logits=True, ignore_class=1)
 
     def every(*given):
         *labels, maps, z, z_of_maps = given

@@ -1,7 +1,6 @@
 """One search by several processes on this machine, which are killed and stopped."""
 
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -12,11 +11,10 @@ import time
 import keras_tuner
 import pytest
 
+from tests.search.tuner.processes import PROCESSES
 from tfrobustloss.search import CMAES
 from tfrobustloss.search.tuner import service
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.search.tuner.test_service"])
 TRIALS = 24
 
 

@@ -1,6 +1,5 @@
 """One Taylor search by a chief and its workers: the history of a single process."""
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -9,11 +8,10 @@ import time
 import pytest
 
 from tests.search.networks import linear
+from tests.search.tuner.processes import PROCESSES
 from tfrobustloss.search import Task, TaylorLossSearch
 from tfrobustloss.search.tuner import roles, service
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.search.tuner.test_taylor_oracle"])
 SMALL = Task("digits", linear, train_size=200, validation_size=100)
 QUICK = dict(generations=2, population_size=4, epochs=2, seeds_per_candidate=1)
 
