@@ -75,8 +75,12 @@ GENERAL = [0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1]
 def programs(num_classes):
     """The losses to time: name -> (loss, kind of labels)."""
     matrix = noise.symmetric(num_classes, 0.4)
-    needed = {"TaylorLoss": GENERAL, "ForwardCorrection": matrix}
-    needed["BackwardCorrection"] = matrix
+    needed = {
+        "TaylorLoss": {"theta": GENERAL},
+        "ForwardCorrection": {"transition_matrix": matrix},
+        "BackwardCorrection": {"transition_matrix": matrix},
+        "LogitAdjusted": {"class_frequencies": np.arange(num_classes) + 1},
+    }
     own = {}
     for name in losses.__all__:
         each = getattr(losses, name)
@@ -86,7 +90,7 @@ def programs(num_classes):
             continue
         if each.per_example:  # a loss of the whole batch does another kind of work
             options = {} if hasattr(each, "from_logits") else {"from_logits": True}
-            own[name] = each(*([needed[name]] if name in needed else []), **options)
+            own[name] = each(**needed.get(name, {}), **options)
     own["CrossEntropy smoothed"] = losses.CrossEntropy(0.1, from_logits=True)
     for t1, t2, label in ((0.5, 4.0, ".5 4"), (0.7, 1.3, ".7 1.3")):
         loss = losses.BiTemperedLogistic(t1, t2, from_logits=True)

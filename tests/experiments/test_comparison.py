@@ -106,7 +106,9 @@ def test_loss_parameters(text, parameters):
 
 
 def test_all_is_every_loss():
-    chosen, left_out = specs.named_losses("all", noise.symmetric(10, 0.6))
+    counts = np.array([9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
+    matrix = noise.symmetric(10, 0.6)
+    chosen, left_out = specs.named_losses("all", matrix, counts=counts)
     assert {one.name for one in chosen} == set(specs.loss_classes())
     assert left_out == {}
     filled_in = {one.name: one.filled_in for one in chosen if one.filled_in}
@@ -114,11 +116,14 @@ def test_all_is_every_loss():
         "forward_correction": {"transition_matrix": "true noise of this comparison"},
         "backward_correction": {"transition_matrix": "true noise of this comparison"},
         "taylor_loss": {"theta": "squared error"},
+        "logit_adjusted": {"class_frequencies": "counts of the training labels"},
     }
     by_name = {one.name: one.parameters for one in chosen}
     matrix = by_name["forward_correction"]["transition_matrix"]
     np.testing.assert_array_equal(matrix, noise.symmetric(10, 0.6))
     assert by_name["taylor_loss"]["theta"] == [0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]
+    frequencies = by_name["logit_adjusted"]["class_frequencies"]
+    assert frequencies == [9, 8, 7, 6, 5, 4, 3, 2, 1, 1]
 
 
 def test_all_leaves_out_what_cannot_be():
@@ -127,8 +132,9 @@ def test_all_leaves_out_what_cannot_be():
     labels = [one.label for one in chosen]
     assert sorted(labels) == sorted(set(labels))  # `focal` is there once
     assert "focal:gamma=0" in labels
-    assert list(left_out) == ["backward_correction"]
+    assert list(left_out) == ["backward_correction", "logit_adjusted"]
     assert "invertible" in left_out["backward_correction"]
+    assert "Count the training labels" in left_out["logit_adjusted"]
     with pytest.raises(ValueError, match="backward_correction: .*invertible"):
         specs.named_losses("backward_correction", singular)
 

@@ -249,6 +249,8 @@ def _bounds(loss, case):
 
 def _steepness(loss):
     """How much an error of the logarithms, relative to them or to 1, moves a loss."""
+    if isinstance(loss, losses.CrossEntropy):
+        return 1 + 2 * max(-loss.label_smoothing, 0)
     if isinstance(loss, losses.Adma):
         return loss.scaling_factor * loss.base * math.log(loss.base)
     if isinstance(loss, losses.ConfidenceRegularized):

@@ -57,6 +57,9 @@ def _permuted_matrix(matrix, order):
 
 
 _permuted_list = relabelled("alpha", lambda values, order: np.asarray(values)[order])
+_permuted_counts = relabelled(
+    "class_frequencies", lambda values, order: np.asarray(values)[order]
+)
 _rename_matrix = relabelled("transition_matrix", _permuted_matrix)
 
 # rows that sum to 1, not symmetric: class 1 is often called 2, class 3 often 0
@@ -89,7 +92,8 @@ _BAD_THETAS = (
 
 # a shift of the logits changes their length: not what their softmax says
 _LENGTH_MATTERS = {"check_logits": "normalised logits: see `normalize`"}
-# what speaks of one example's value; `test_mutual_information.py` has its counterpart
+# what speaks of one example's value; the counterparts for these losses are in
+# `test_mutual_information.py` and `test_peer.py`
 _WHOLE_BATCH = dict.fromkeys(
     (
         "check_per_sample",
@@ -135,6 +139,16 @@ ROWS = [
         {"from_logits": True},
         equals={
             "float64 log-sum-exp": lambda y, z: _log_sum_exp(z) - _picked(y, z),
+        },
+    ),
+    row(
+        losses.CrossEntropy,
+        "negative",
+        {"label_smoothing": -1.0},
+        symmetric=False,
+        zero_at_label=False,
+        equals={
+            "its formula": lambda y, p: np.log(p).mean(-1) - 2 * np.log(_picked(y, p))
         },
     ),
     row(
@@ -468,6 +482,27 @@ ROWS = [
         zero_at_label=False,
     ),
     row(
+        losses.LogitAdjusted,
+        "around_generalized",
+        {
+            "loss": losses.GeneralizedCrossEntropy(q=0.5, from_logits=True),
+            "class_frequencies": [40.0, 20.0, 5.0, 1.0],
+        },
+        num_classes=4,
+        relabelled=_permuted_counts,
+        variables={"class_frequencies": [1.0, 2.0, 3.0, 4.0]},
+        bounds=(0, 2),
+        symmetric=False,
+        zero_at_label=True,
+        refused=(
+            ("class_frequencies", [1.0, 0.0]),
+            ("class_frequencies", [1.0, math.nan]),
+            ("class_frequencies", "many"),
+            ("class_frequencies", None),
+        ),
+        equals={"its formula": lambda y, z: _adjusted(y, z, [40, 20, 5, 1])},
+    ),
+    row(
         losses.LogitBias,
         "absolute",
         {"bias": 2.4},
@@ -602,6 +637,46 @@ ROWS = [
         equals={"cross-entropy": lambda y, p: losses.cross_entropy(y, p) - math.log(5)},
     ),
     row(losses.DeterminantMutualInformation, skips=_WHOLE_BATCH),
+    row(
+        losses.AdaptiveLabelDistributionallyRobust,
+        bounds=(-math.log(5) * 1.25, 6),
+        zero_at_label=False,
+        skips={
+            **_LENGTH_MATTERS,
+            "check_numerical_gradient": "the gradient holds the temperature constant",
+        },
+    ),
+    row(
+        losses.SDivergence,
+        bounds=(0, 3),
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "bi-tempered": lambda y, p: 1.5 * losses.bi_tempered_logistic(y, p, 0.5, 1)
+        },
+    ),
+    row(
+        losses.SDivergence,
+        "lambda_",
+        {"alpha": 0.5, "lambda_": -0.5},
+        bounds=(0, 8 / 3),  # by hand: A = B = 3/4
+        symmetric=False,
+        zero_at_label=True,
+        equals={
+            "its formula": lambda y, p: (
+                ((p**1.5).sum(-1) - 2 * _picked(y, p) ** 0.75 + 1) / 0.75
+            )
+        },
+    ),
+    row(
+        losses.SDivergence,
+        "brier",
+        {"alpha": 1.0, "lambda_": -0.3},
+        bounds=(0, 2),
+        zero_at_label=True,
+        equals={"squared error": losses.mean_squared_error},
+    ),
+    row(losses.Peer, skips=_WHOLE_BATCH),
 ]
 
 
@@ -655,3 +730,9 @@ def _epsilon_softmax(ids, p, m):
     largest = p == p.max(-1, keepdims=True)
     p = (p.astype("float64") + m * largest) / (m + 1)
     return -np.log(_picked(ids, p))
+
+
+def _adjusted(ids, z, counts):
+    p = z.astype("float64") + np.log(counts)
+    p = np.exp(p) / np.exp(p).sum(-1, keepdims=True)
+    return 2 * (1 - np.sqrt(_picked(ids, p)))

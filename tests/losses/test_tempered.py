@@ -21,6 +21,7 @@ from tfrobustloss._core.backend import value_and_gradient
 from tfrobustloss.losses import (
     BiTemperedLogistic,
     bi_tempered_logistic,
+    generalized_cross_entropy,
     tempered_softmax,
 )
 
@@ -328,3 +329,30 @@ def test_cross_entropy_where_the_probability_underflows(y_true, gap):
     loss = BiTemperedLogistic(1.0, 1.0, from_logits=True)
     value = float(numpy(loss(y_true, np.array([[gap, 0.0]], "float32"))))
     assert value == pytest.approx(gap, rel=1e-5)
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 1.0])
+def test_times_a_constant_it_is_the_density_power_divergence(beta):
+    # Basu et al.: sum of p ** (1 + beta) - (1 + 1 / beta) * p ** beta + 1 / beta
+    p = random_probabilities((12, 4))
+    ids = np.arange(12) % 4
+    picked = np.take_along_axis(p, ids[:, np.newaxis], -1)[:, 0]
+    expected = (p ** (1 + beta)).sum(-1) - (1 + 1 / beta) * picked**beta + 1 / beta
+    logits = np.log(p).astype("float32") + 1.5
+    loss = BiTemperedLogistic(1 - beta, 1.0, from_logits=True, reduction=None)
+    received = (1 + beta) * numpy(loss(ids, logits))
+    np.testing.assert_allclose(received, expected, rtol=1e-5, atol=2e-6)
+
+
+def test_it_is_a_strictly_proper_score_and_generalized_cross_entropy_is_not():
+    # the mean over labels of distribution q, of predictions from q to its largest class
+    q = np.array([0.6, 0.3, 0.1])
+    share = np.linspace(0, 1, 11)[:, np.newaxis]
+    p = ((1 - share) * q + share * np.array([0.99, 0.005, 0.005])).astype("float32")
+
+    def mean(function, **parameters):
+        table = [numpy(function(np.full(11, k), p, **parameters)) for k in range(3)]
+        return q @ np.array(table)
+
+    assert mean(bi_tempered_logistic, t1=0.5, t2=1.0).argmin() == 0
+    assert mean(generalized_cross_entropy, q=0.7).argmin() > 0

@@ -18,6 +18,11 @@ OTHER_THETA = (0.0, 0.1, -1, 2, 3, 1, 0.5, 0.6, -0.7, 0.8, 0.9, 1)
 # loss, name of a parameter, two values of it
 PARAMETERS = [
     (losses.CrossEntropy, "label_smoothing", 0.3, 0.0),
+    (losses.CrossEntropy, "label_smoothing", -1.0, 0.0),
+    (losses.SDivergence, "alpha", 0.5, 1.0),
+    (losses.SDivergence, "lambda_", -1.0, 0.0),
+    (losses.AdaptiveLabelDistributionallyRobust, "temperature", 1.0, 3.0),
+    (losses.AdaptiveLabelDistributionallyRobust, "alpha", 2.0, 1.1),
     (losses.GeneralizedCrossEntropy, "q", 0.7, 0.0),
     (losses.GeneralizedCrossEntropy, "q", 0.2, 1.0),
     (losses.SymmetricCrossEntropy, "alpha", 0.5, 0.0),

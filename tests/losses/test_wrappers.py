@@ -2,13 +2,22 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from tests.derivatives import gradient
 from tests.losses.values import P, Z, numpy
 from tfrobustloss import losses
-from tfrobustloss.losses import LogitBias, LogitClip, logit_bias, logit_clip
+from tfrobustloss.losses import (
+    LogitAdjusted,
+    LogitBias,
+    LogitClip,
+    logit_adjusted,
+    logit_bias,
+    logit_clip,
+)
 
 CROSS = losses.CrossEntropy(from_logits=True)
 ABSOLUTE = losses.MeanAbsoluteError(from_logits=True)
@@ -89,7 +98,7 @@ def test_a_soft_label_is_biased_in_parts():
     assert float(loss[0]) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("wrapper", [LogitClip, LogitBias])
+@pytest.mark.parametrize("wrapper", [LogitClip, LogitBias, LogitAdjusted])
 def test_needs_logits(wrapper):
     with pytest.raises(ValueError, match=f"{wrapper.__name__}: .*`loss` must be on"):
         wrapper(losses.Focal())
@@ -109,3 +118,90 @@ def test_any_loss_may_be_wrapped():
         (LogitBias(LogitClip(inner, 1e6), 0.0), logits),
     ):
         np.testing.assert_allclose(wrapper(ids, logits), inner(ids, changed), rtol=1e-5)
+
+
+def test_adjusted():
+    # field.md 1a: shares (.8, .15, .05), cross-entropy on the logarithms of P
+    z = np.log(np.array([P, P], "float32")) + 1.5
+    for counts in ([0.8, 0.15, 0.05], (16, 3, 1), np.array([160, 30, 10])):
+        loss = LogitAdjusted(CROSS, counts, reduction=None)
+        for y_true in (np.array([0, 1]), np.eye(3, dtype="float32")[[0, 1]]):
+            received = numpy(loss(y_true, z))
+            np.testing.assert_allclose(received, (0.060625, 2.987364), atol=1e-6)
+
+
+@pytest.mark.parametrize(("tau", "index"), [(0.0, None), (0.5, 0), (2.0, 1)])
+def test_adjusted_by_tau(tau, index):
+    # by hand: probabilities are proportional to p times the shares to the power of tau
+    counts = np.array([4.0, 1.0, 16.0])
+    weighted = P * {None: 1, 0: [2, 1, 4], 1: [16, 1, 256]}.get(index)
+    expected = 1 - weighted[1] / weighted.sum()
+    z = np.log(np.array([P], "float32")) + 1.5
+    loss = logit_adjusted([1], z, MISS, counts, tau)
+    assert float(numpy(loss)[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_adjusted_equals_the_inner_loss_on_adjusted_logits():
+    logits = np.random.default_rng(0).normal(0, 2, (6, 4)).astype("float32")
+    ids, counts = np.arange(6) % 4, np.array([1, 2, 3, 10])
+    adjusted = logits + np.log(counts / 16).astype("float32")
+    for inner in (
+        losses.BiTemperedLogistic(0.5, 2.0, from_logits=True),
+        losses.LogitClip(losses.Focal(from_logits=True), 1.5),  # its origin matters
+    ):
+        received = LogitAdjusted(inner, counts)(ids, logits)
+        np.testing.assert_allclose(received, inner(ids, adjusted), rtol=1e-5)
+        z = ops.convert_to_tensor(logits)
+        served = LogitAdjusted(inner, counts).activation(z)
+        np.testing.assert_allclose(numpy(served), numpy(inner.activation(z)), atol=1e-7)
+
+
+def test_even_shares_change_nothing():
+    logits = np.random.default_rng(0).normal(0, 2, (6, 4)).astype("float32")
+    ids = np.arange(6) % 4
+    received = LogitAdjusted(CROSS, [7, 7, 7, 7])(ids, logits)
+    np.testing.assert_allclose(received, CROSS(ids, logits), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (
+            [5, 0, 1],
+            r"above 0 for each class.*\[5, 0, 1\]. A class without",
+        ),
+        ([5, -1.0, 1], "above 0 for each class"),
+        ([5, math.nan, 1], "above 0 for each class"),
+        ([5, math.inf, 1], "above 0 for each class"),
+        ([[5, 1, 1]], "above 0 for each class"),
+        (5, "above 0 for each class"),
+    ],
+)
+def test_frequencies_that_are_none(counts, message):
+    for owner, call in (
+        ("LogitAdjusted", lambda: LogitAdjusted(CROSS, counts)),
+        ("logit_adjusted", lambda: logit_adjusted([1], [[0.0] * 3], CROSS, counts)),
+    ):
+        text = f"{owner}: `class_frequencies` must be one number {message}"
+        with pytest.raises(ValueError, match=text):
+            call()
+
+
+def test_frequencies_are_required_and_one_a_class():
+    text = "`class_frequencies` must be one number .*=None. Count the training labels"
+    with pytest.raises(TypeError, match=text):
+        LogitAdjusted(CROSS)
+    loss = LogitAdjusted(class_frequencies=[3, 2, 1])
+    with pytest.raises(ValueError, match="There are 4 classes"):
+        loss([1], np.zeros((1, 4), "float32"))
+
+
+def test_frequencies_may_be_a_variable():
+    counts = keras.Variable([8.0, 1.0, 1.0], trainable=False)
+    loss = LogitAdjusted(CROSS, counts)
+    z = np.log(np.array([P], "float32"))
+    for each in ([8, 1, 1], [1, 1, 8]):
+        counts.assign(each)
+        expected = LogitAdjusted(CROSS, each)([1], z)
+        assert float(numpy(loss([1], z))) == pytest.approx(float(numpy(expected)))
+        assert loss.get_config()["class_frequencies"] == each

@@ -103,6 +103,7 @@ def tempered(logits):
         (losses.LogitClip(TEMPERED, max_norm=0.5), tempered(CLIPPED)),
         (losses.LogitBias(bias=3.0), SOFTMAX),  # labels are not there to be biased
         (losses.LogitBias(TEMPERED), tempered(LOGITS)),
+        (losses.LogitAdjusted(TEMPERED, [3, 2, 1]), tempered(LOGITS)),
         (losses.ActivePassive(TEMPERED, TEMPERED), tempered(LOGITS)),
         ([FOCAL], SIGMOID),
         ({"dense": FOCAL}, SIGMOID),

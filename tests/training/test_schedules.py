@@ -8,7 +8,7 @@ import pytest
 from keras.src.losses.losses import LossFunctionWrapper
 
 from tfrobustloss import losses
-from tfrobustloss.training import ShiftToBoundary
+from tfrobustloss.training import ParameterScheduler, ShiftToBoundary
 
 
 def test_weights_of_epochs_in_fit():
@@ -229,3 +229,108 @@ def test_refused():
     weight = keras.Variable(0.0, trainable=False)
     with pytest.raises(ValueError, match=r"ShiftToBoundary: `end` .* end=2"):
         ShiftToBoundary(weight, end=2)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epoch", "expected"),
+    [
+        ({10: 0.0, 40: 2.0}, 0, 0.0),  # of CORES: 0 for 10 epochs, 2 from epoch 40 on
+        ({10: 0.0, 40: 2.0}, 25, 1.0),
+        ({10: 0.0, 40: 2.0}, 400, 2.0),
+        ({8: -4, 0: 0, 4: 0}, 6, -2.0),  # in any order, downwards
+        ({3: 0.7}, 0, 0.7),
+        (lambda epoch: 1.2 * 1.03**epoch, 2, 1.2 * 1.03**2),
+    ],
+)
+def test_scheduled_values(schedule, epoch, expected):
+    parameter = keras.Variable(5.0, trainable=False)
+    ParameterScheduler(parameter, schedule).on_epoch_begin(epoch)
+    np.testing.assert_allclose(float(parameter), expected, rtol=1e-6)
+
+
+def test_annealed_q_in_fit():
+    # one compiled step, from cross-entropy to 1 - p; resumed at the epoch it is in
+    q = keras.Variable(0.0, trainable=False)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.q = q
+    loss = losses.GeneralizedCrossEntropy(q, from_logits=True)
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    x, y = np.eye(3, dtype="float32"), np.array([0, 1, 1])
+    scheduler = ParameterScheduler(q, {1: 0.0, 3: 1.0})
+    seen = model.fit(x, y, epochs=3, verbose=0, callbacks=[scheduler]).history["loss"]
+    options = {"initial_epoch": 3, "epochs": 4, "verbose": 0}
+    seen += model.fit(x, y, callbacks=[scheduler], **options).history["loss"]
+    z = model.predict(x, verbose=0)
+    expected = [
+        float(losses.GeneralizedCrossEntropy(value, from_logits=True)(y, z))
+        for value in (0.0, 0.0, 0.5, 1.0)
+    ]
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+
+
+def test_a_scheduled_copy_moves_the_same_variable():
+    parameter = keras.Variable(0.0, trainable=False)
+    other = copy.deepcopy(ParameterScheduler(parameter, {2: 1.0}))
+    other.on_epoch_begin(0)
+    assert other.parameter is parameter
+    assert float(parameter) == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "error", "message"),
+    [
+        ({}, ValueError, "of epochs from 0 on"),
+        ({-1: 0.0}, ValueError, "of epochs from 0 on"),
+        ({1.5: 0.0}, ValueError, "of epochs from 0 on"),
+        ({1: float("nan")}, ValueError, "of epochs from 0 on"),
+        ([0.0, 1.0], TypeError, "a dict of epochs to values"),
+        ({1: "much"}, TypeError, "a dict of epochs to values"),
+        (0.5, TypeError, "a dict of epochs to values"),
+    ],
+)
+def test_schedules_that_are_none(schedule, error, message):
+    parameter = keras.Variable(0.0, trainable=False)
+    text = f"ParameterScheduler: `schedule` must be {message}"
+    with pytest.raises(error, match=text):
+        ParameterScheduler(parameter, schedule)
+
+
+def test_a_function_that_gives_no_number():
+    parameter = keras.Variable(0.0, trainable=False)
+    for value, error in ((None, TypeError), (float("inf"), ValueError)):
+        scheduler = ParameterScheduler(parameter, lambda epoch, value=value: value)
+        with pytest.raises(error, match="ParameterScheduler: `schedule` must be"):
+            scheduler.on_epoch_begin(0)
+
+
+def test_a_value_outside_the_range_of_the_parameter():
+    q = keras.Variable(0.5, trainable=False)
+    inner = losses.GeneralizedCrossEntropy(q, from_logits=True)
+    message = r"GeneralizedCrossEntropy: `q` must be in \[0, 1\]. Received: q=1.5"
+    for loss in (inner, losses.LogitClip(inner), [inner]):
+        model = small_model()
+        model.compile("sgd", loss)
+        points = ParameterScheduler(
+            q, {0: 0.0, 100: 1.5}
+        )  # seen before the first epoch
+        points.set_model(model)
+        with pytest.raises(ValueError, match=message):
+            points.on_train_begin()
+        function = ParameterScheduler(q, lambda epoch: 0.5 + epoch)
+        function.set_model(model)
+        function.on_train_begin()
+        function.on_epoch_begin(0)
+        with pytest.raises(ValueError, match=message):
+            function.on_epoch_begin(1)
+
+
+def test_no_loss_has_the_scheduled_parameter():
+    model = small_model()
+    model.compile("sgd", losses.GeneralizedCrossEntropy(0.5))
+    scheduler = ParameterScheduler(keras.Variable(0.5, trainable=False), {0: 0.0})
+    scheduler.set_model(model)
+    message = "ParameterScheduler: `parameter` must be the .* that a loss of the model"
+    with pytest.raises(ValueError, match=message):
+        scheduler.on_train_begin()
+    with pytest.raises(TypeError, match="ParameterScheduler: `parameter` must be"):
+        ParameterScheduler(0.5, {0: 0.0})

@@ -30,6 +30,7 @@ __all__ = [
     "in_symbolic_scope",
     "set_keras_mask",
     "slope",
+    "sync_state",
     "validation_batches",
     "value_and_gradient",
     "widened",
@@ -233,6 +234,16 @@ def devices():
 
     count = torch.cuda.device_count()
     return [torch.cuda.get_device_name(i) for i in range(count)] or ["cpu:0"]
+
+
+def sync_state(model):
+    """Brings a model's variables up to date for a callback in the midst of an epoch.
+
+    Keras' training loop on JAX holds their values apart from the variables until the
+    epoch's end; it takes up what a callback then assigns.
+    """
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
 
 
 def validation_batches(model, data=None):

@@ -172,7 +172,8 @@ class Comparison:
         if settings.validation_share:
             text = f"{BASELINE},{text}"
         source = "estimate" if settings.is_own or self.report else "true noise"
-        self.losses, self.left_out = named_losses(text, matrix, source)
+        counts = np.bincount(columns.ravel(), minlength=len(matrix)) // columns.shape[1]
+        self.losses, self.left_out = named_losses(text, matrix, source, counts)
         self.record = self._describe(matrix, notes)
         self.worths: dict[str, selection.Worth] = {}
 

@@ -14,6 +14,7 @@ from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data import noise as label_noise
 
 _NOT_PARAMETERS = {"self", "from_logits", "ignore_class"}
+_REQUIRED = (inspect.Parameter.empty, None)  # the defaults of what may be filled in
 _SQUARED_ERROR = (0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0)
 _SAME_CLASSES = {"digits": "mnist"}  # both are the handwritten digits 0 to 9
 
@@ -119,19 +120,24 @@ def pick(owner: str, name: str, value: str, known: Mapping[str, Any]) -> Any:
 
 
 def named_losses(
-    text: str, matrix: np.ndarray, source: str = "true noise"
+    text: str,
+    matrix: np.ndarray,
+    source: str = "true noise",
+    counts: np.ndarray | None = None,
 ) -> tuple[list[NamedLoss], dict[str, str]]:
     """The losses of a comma-separated list, on logits.
 
     A loss that requires a transition matrix and is given none gets the true one of
     the experiment, which the other losses do not know. `taylor_loss` without `theta`
-    is the squared error.
+    is the squared error, and `logit_adjusted` without `class_frequencies` counts the
+    training labels.
 
     Args:
         text: Comma-separated `name` or `name:key=value:key=value`; `all` stands for
             every loss, each with its default parameters. Values are JSON.
         matrix: Transition matrix of the experiment, shape `(classes, classes)`.
         source: What the matrix is, for `filled_in`.
+        counts: Training labels of each class, shape `(classes,)`, or None.
 
     Returns:
         List of `NamedLoss` in the order given, and a dict of the losses that `all`
@@ -150,17 +156,19 @@ def named_losses(
     left_out: dict[str, str] = {}
     for label in (part.strip() for part in _split(text, ",")):
         if label != "all":
-            chosen.setdefault(label, _build(label, matrix, source))
+            chosen.setdefault(label, _build(label, matrix, source, counts))
             continue
         for name in loss_classes():
             try:
-                chosen.setdefault(name, _build(name, matrix, source))
+                chosen.setdefault(name, _build(name, matrix, source, counts))
             except ValueError as error:
                 left_out[name] = str(error)
     return list(chosen.values()), left_out
 
 
-def _build(label: str, matrix: np.ndarray, source: str) -> NamedLoss:
+def _build(
+    label: str, matrix: np.ndarray, source: str, counts: np.ndarray | None
+) -> NamedLoss:
     name, *pairs = _split(label, ":")
     classes = loss_classes()
     if name not in classes:
@@ -175,9 +183,12 @@ def _build(label: str, matrix: np.ndarray, source: str) -> NamedLoss:
         "transition_matrix": (matrix, f"{source} of this comparison"),
         "theta": (_SQUARED_ERROR, "squared error"),
     }
+    if counts is not None:  # a class without an example counts as one with one
+        counts = np.maximum(counts, 1)
+        offers["class_frequencies"] = counts, "counts of the training labels"
     filled_in = {}
     for key, default in own.items():
-        if key in offers and key not in given and default is inspect.Parameter.empty:
+        if key in offers and key not in given and default in _REQUIRED:
             given[key], filled_in[key] = offers[key]
     if "num_classes" in own:
         given.setdefault("num_classes", len(matrix))

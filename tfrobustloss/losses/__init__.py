@@ -8,6 +8,10 @@ from tfrobustloss.losses.active_negative import (
     active_negative_cross_entropy,
     active_negative_focal,
 )
+from tfrobustloss.losses.adaptive_distributionally_robust import (
+    AdaptiveLabelDistributionallyRobust,
+    adaptive_label_distributionally_robust,
+)
 from tfrobustloss.losses.adma import Adma, adma
 from tfrobustloss.losses.asymmetric import (
     AsymmetricExponential,
@@ -102,8 +106,10 @@ from tfrobustloss.losses.other_tasks import (
     sigmoid_focal,
     wasserstein_gan,
 )
+from tfrobustloss.losses.peer import Peer, peer
 from tfrobustloss.losses.poly import PolyCrossEntropy, poly_cross_entropy
 from tfrobustloss.losses.recommended import recommended
+from tfrobustloss.losses.s_divergence import SDivergence, s_divergence
 from tfrobustloss.losses.sparse import SparseRegularized, sparse_regularized
 from tfrobustloss.losses.squared import (
     MeanSquaredError,
@@ -133,12 +139,20 @@ from tfrobustloss.losses.truncated import (
     TruncatedGeneralizedCrossEntropy,
     truncated_generalized_cross_entropy,
 )
-from tfrobustloss.losses.wrappers import LogitBias, LogitClip, logit_bias, logit_clip
+from tfrobustloss.losses.wrappers import (
+    LogitAdjusted,
+    LogitBias,
+    LogitClip,
+    logit_adjusted,
+    logit_bias,
+    logit_clip,
+)
 
 __all__ = [
     "ActiveNegativeCrossEntropy",
     "ActiveNegativeFocal",
     "ActivePassive",
+    "AdaptiveLabelDistributionallyRobust",
     "Adma",
     "AsymmetricExponential",
     "AsymmetricGeneralizedCrossEntropy",
@@ -166,6 +180,7 @@ __all__ = [
     "LabelDistributionallyRobust",
     "Labels",
     "LeastSquaresGAN",
+    "LogitAdjusted",
     "LogitBias",
     "LogitClip",
     "MeanAbsoluteError",
@@ -178,11 +193,13 @@ __all__ = [
     "NormalizedGeneralizedCrossEntropy",
     "PartiallyHuberizedCrossEntropy",
     "PartiallyHuberizedGeneralizedCrossEntropy",
+    "Peer",
     "Perceptual",
     "PolyCrossEntropy",
     "Prediction",
     "RegionBoundary",
     "ReverseCrossEntropy",
+    "SDivergence",
     "SigmoidFocal",
     "SoftBootstrap",
     "SparseRegularized",
@@ -197,6 +214,7 @@ __all__ = [
     "active_negative_cross_entropy",
     "active_negative_focal",
     "active_passive",
+    "adaptive_label_distributionally_robust",
     "adma",
     "asymmetric_exponential",
     "asymmetric_generalized_cross_entropy",
@@ -227,6 +245,7 @@ __all__ = [
     "label_distributionally_robust",
     "least_squares_gan",
     "log_t",
+    "logit_adjusted",
     "logit_bias",
     "logit_clip",
     "mean_absolute_error",
@@ -239,11 +258,13 @@ __all__ = [
     "normalized_generalized_cross_entropy",
     "partially_huberized_cross_entropy",
     "partially_huberized_generalized_cross_entropy",
+    "peer",
     "perceptual",
     "poly_cross_entropy",
     "recommended",
     "region_boundary",
     "reverse_cross_entropy",
+    "s_divergence",
     "sigmoid_focal",
     "soft_bootstrap",
     "sparse_regularized",

@@ -9,7 +9,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import decode, to_float
-from tfrobustloss.losses.rows import row_max
+from tfrobustloss.losses.rows import row_max, row_sum
 
 _LIMITS = {
     "margin": Range(low=0),
@@ -77,12 +77,24 @@ def label_distributionally_robust(
     scores = prediction.scores
     if normalize:
         scores = _normalized(to_float(y_pred) if from_logits else scores)
+    return worst_mean(scores, labels, margin, temperature)
+
+
+def worst_mean(scores, labels, margin, temperature):
+    """`temperature * log(mean over classes of exp(d / temperature))`, shape `(...)`.
+
+    Args:
+        scores: Float tensor `h`, shape `(..., classes)`.
+        labels: `Labels`.
+        margin: See `label_distributionally_robust`.
+        temperature: A number > 0, or a tensor of shape `(..., 1)`.
+    """
     own = ops.expand_dims(labels.pick(scores), -1)
     apart = scores - own + margin * (1 - labels.dense(scores.dtype))
     largest = ops.stop_gradient(row_max(apart))
-    total = ops.sum(ops.exp((apart - largest) / temperature), axis=-1)
-    worst = ops.squeeze(largest, -1)
-    return worst + temperature * (ops.log(total) - math.log(labels.num_classes))
+    total = row_sum(ops.exp((apart - largest) / temperature))
+    worst = largest + temperature * (ops.log(total) - math.log(labels.num_classes))
+    return ops.squeeze(worst, -1)
 
 
 def _normalized(scores):

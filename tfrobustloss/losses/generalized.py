@@ -21,6 +21,8 @@ def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
         loss = sum over classes of label * (1 - p ** q) / q
 
     `q` at 0 is cross-entropy, at 1 it is `1 - p` (half of `mean_absolute_error`).
+    A `keras.Variable` may go from one to the other in training: see
+    `training.ParameterScheduler`.
 
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,

@@ -1,21 +1,14 @@
 """Determinant-based mutual information of a batch (Xu et al., NeurIPS 2019)."""
 
-import functools
 import math
 
 import keras
 from keras import ops
 
-from tfrobustloss._core.backend import get_keras_mask
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import with_closed_gradient
-from tfrobustloss.losses.base import (
-    FunctionLoss,
-    _saturating_cast,
-    _widen,
-    without_excluded,
-)
-from tfrobustloss.losses.labels import Labels, decode
+from tfrobustloss.losses.batch import BatchLoss, weighted_rows
+from tfrobustloss.losses.labels import decode
 
 _SMALLEST = math.log(0.001)  # of the authors: a determinant of 0 has a loss
 _SINGULAR = 1e-3  # in examples: what stands for a singular value of 0
@@ -65,11 +58,7 @@ def determinant_mutual_information(
     """
     labels, prediction = decode(y_true, y_pred, from_logits)
     p = prediction.probabilities()
-    rows = labels.dense(p.dtype)
-    if labels.rows is not None and labels.known() is not None:
-        rows = ops.where(ops.expand_dims(labels.known(), -1), rows, 0)
-    if sample_weight is not None:
-        rows = rows * ops.expand_dims(ops.cast(sample_weight, p.dtype), -1)
+    rows = weighted_rows(labels, sample_weight, p.dtype)
     flat = (-1, labels.num_classes)
     rows, p = ops.reshape(rows, flat), ops.reshape(p, flat)
     log_det = with_closed_gradient(_log_det, ops.matmul(ops.transpose(rows), p))
@@ -102,7 +91,7 @@ def _log_det(matrix):
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")
-class DeterminantMutualInformation(FunctionLoss):
+class DeterminantMutualInformation(BatchLoss):
     """`determinant_mutual_information` as a `keras.losses.Loss`.
 
     The loss is one number a batch, whatever `reduction` says. Sample weights, masks
@@ -111,7 +100,6 @@ class DeterminantMutualInformation(FunctionLoss):
     """
 
     function = staticmethod(determinant_mutual_information)
-    per_example = False  # so no combination with losses that are
     purpose = "noise of any class matrix, a batch at a time; needs a trained start"
     paper = "Xu et al. 2019"
     paper_url = "https://arxiv.org/abs/1909.03388"
@@ -122,37 +110,3 @@ class DeterminantMutualInformation(FunctionLoss):
     def bounds(self, num_classes):
         """Smallest and largest value for a one-hot label."""
         return -math.inf, -_SMALLEST
-
-    def call(self, y_true, y_pred, sample_weight=None):
-        """Loss of the batch, shape `()`, in float32 or float64; nothing ignored."""
-        y_pred = ops.cast(y_pred, self._wide_dtype())
-        return self.function(y_true, y_pred, sample_weight, self.from_logits)
-
-    def _reduced(self, y_true, y_pred, sample_weight):
-        mask = get_keras_mask(y_pred)
-        y_pred = _widen(y_pred, self._wide_dtype())
-        if sample_weight is not None:
-            sample_weight = _one_per_example(sample_weight, y_pred)
-
-        def compute():
-            labels = Labels(y_true, y_pred, self.ignore_class)
-            weights = [w for w in (mask, sample_weight) if w is not None]
-            if self.ignore_class is not None:
-                weights.append(ops.logical_not(labels.equal(self.ignore_class)))
-            weights = [ops.cast(weight, y_pred.dtype) for weight in weights]
-            weight = functools.reduce(ops.multiply, weights) if weights else None
-            return self.call(labels, y_pred, weight)
-
-        shape = tuple(y_pred.shape[:-1])
-        loss = without_excluded(compute, mask, sample_weight, shape)
-        return _saturating_cast(loss, self.dtype)
-
-
-def _one_per_example(weight, y_pred):
-    """Weights of shape `(...)` or `(..., 1)`, or of the first axes, as `(...)`."""
-    weight, rank = ops.convert_to_tensor(weight), len(y_pred.shape) - 1
-    if len(weight.shape) > rank:
-        return ops.squeeze(weight, -1)
-    while len(weight.shape) < rank:
-        weight = ops.expand_dims(weight, -1)
-    return weight

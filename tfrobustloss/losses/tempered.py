@@ -95,6 +95,11 @@ def bi_tempered_logistic(
     CIFAR-100 (0.8, 1.2). The gradient with respect to logits is in closed form and
     holds `y_true`, `t1` and `t2` constant.
 
+    With `t2` at 1 it is a strictly proper score as well: `1 + beta` times the loss of
+    `t1 = 1 - beta` is the density power divergence of order `beta`, `s_divergence` with
+    `alpha = beta`, up to a constant of a soft label. Robust and calibrated at once,
+    which `generalized_cross_entropy` and the absolute error are not.
+
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.

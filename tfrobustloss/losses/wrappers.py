@@ -1,20 +1,28 @@
-"""Wrappers of any loss that clip its logits or add a bias to them."""
+"""Wrappers of any loss that clip its logits, or add a bias or log frequencies."""
 
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfrobustloss._core.functions import keras_function
-from tfrobustloss._core.validation import Range, check
+from tfrobustloss._core.tensors import is_variable, visible
+from tfrobustloss._core.validation import (
+    ParameterError,
+    ParameterTypeError,
+    Range,
+    check,
+)
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.cross_entropy import CrossEntropy
-from tfrobustloss.losses.labels import Labels, to_float
+from tfrobustloss.losses.labels import Labels, decode, to_float
 from tfrobustloss.losses.nested import NestedLoss, check_inner, values
 from tfrobustloss.losses.rows import quick_sum, row_max
 
 _CLIP = {"max_norm": Range(0, 1e6, open_low=True)}
 _BIAS = {"bias": Range(0, 100, optional=True)}
+_ADJUSTED = {"tau": Range(0, 100)}
 _PLAIN_CLASSES = 10  # up to which MAE learns without a bias
 
 
@@ -192,4 +200,115 @@ class LogitBias(_OnLogits):
 
     def activation(self, logits):
         """The probabilities that the inner loss sees in logits without the bias."""
+        return self.loss.activation(logits)
+
+
+@keras_function
+def logit_adjusted(y_true, y_pred, loss, class_frequencies, tau=1.0):
+    """Any loss on logits to which the logarithms of the classes' shares are added.
+
+        logits = logits + tau * log(class_frequencies / their sum),   then `loss`
+
+    For rare classes, with any loss for wrong labels inside. While it trains, a model
+    need not learn that a class is rare, for the shares say it; served without them, it
+    predicts as if classes were equally frequent, which is best for balanced accuracy.
+    The model itself, and what it predicts, has no adjustment.
+
+    Wrong labels change the shares: symmetric noise makes rare classes look less rare.
+    What counts is the shares of the labels that the loss is given, so count these.
+
+    Args:
+        y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
+            shape `(..., classes)`, rows summing to 1.
+        y_pred: Logits, shape `(..., classes)`.
+        loss: A classification loss of this package on logits.
+        class_frequencies: One number > 0 for each class, shares or counts of the
+            training labels.
+        tau: Float in [0, 100]; 1 in theory, 0 is no adjustment.
+
+    Returns:
+        Loss per example, shape `(...)`.
+
+    Raises:
+        TypeError: `loss` is no classification loss of this package, or a frequency is
+            no number.
+        ValueError: A frequency is not above 0, there is not one for each class, `tau`
+            is outside its range, `loss` is not on logits, or labels do not fit.
+
+    Example:
+        >>> inner = CrossEntropy(from_logits=True)
+        >>> counts = np.bincount([0, 0, 0, 1, 2, 0, 1, 0])
+        >>> loss = logit_adjusted([2], [[2.0, 0.0, -1.0]], inner, counts)
+        >>> round(float(loss[0]), 4)
+        4.6716
+
+    Reference:
+        Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021.
+    """
+    check("logit_adjusted", _ADJUSTED, tau=tau)
+    _check_logits("logit_adjusted", loss)
+    y_pred = to_float(y_pred)
+    labels = y_true if isinstance(y_true, Labels) else Labels(y_true, y_pred)
+    if y_pred.shape[-1] != labels.num_classes:  # one unit for two classes
+        y_pred = decode(labels, y_pred, from_logits=True)[1].log()
+    counts = _check_frequencies("logit_adjusted", class_frequencies, labels.num_classes)
+    counts = ops.cast(counts, y_pred.dtype)
+    shares = ops.stop_gradient(ops.log(counts) - ops.log(ops.sum(counts)))
+    return values(loss, labels, y_pred + tau * shares)
+
+
+def _check_frequencies(owner, frequencies, num_classes=None):
+    """`frequencies`, as a float64 array unless they are a variable."""
+    name, constraint = "class_frequencies", "one number above 0 for each class"
+    found = frequencies
+    if is_variable(frequencies):
+        found = visible(ops.cast(frequencies, "float32"))
+        if found is None:
+            return frequencies
+    found = np.asarray(found)
+    if found.dtype.kind not in "iuf":
+        hint = "Count the training labels: `np.bincount(labels)`."
+        raise ParameterTypeError(owner, name, frequencies, constraint, hint)
+    shown = found.tolist()
+    if found.ndim != 1 or num_classes not in (None, found.size):
+        hint = f"There are {num_classes} classes." if num_classes else ""
+        raise ParameterError(owner, name, shown, constraint, hint)
+    if not np.isfinite(found).all() or (found <= 0).any():
+        hint = "A class without an example has no share: count it as 1, or drop it."
+        raise ParameterError(owner, name, shown, constraint, hint)
+    return frequencies if is_variable(frequencies) else found.astype("float64")
+
+
+@keras.saving.register_keras_serializable(package="tfrobustloss")
+class LogitAdjusted(_OnLogits):
+    """`logit_adjusted` as a `keras.losses.Loss`, on logits only.
+
+    Args:
+        loss: See `logit_adjusted`; `CrossEntropy(from_logits=True)` by default.
+        class_frequencies: See `logit_adjusted`; required.
+        tau: See `logit_adjusted`.
+        **options: `ignore_class`, which `loss` must not have, `reduction`, `name` and
+            `dtype`: see `FunctionLoss`.
+
+    Raises:
+        TypeError: As `logit_adjusted`, or there are no frequencies.
+        ValueError: As `logit_adjusted`.
+    """
+
+    function = staticmethod(logit_adjusted)
+    limits = _ADJUSTED
+    purpose = "rare classes, and with a robust loss inside wrong labels as well"
+    paper = "Menon et al. 2021"
+    paper_url = "https://arxiv.org/abs/2007.07314"
+
+    def __init__(self, loss=None, class_frequencies=None, tau=1.0, **options):
+        loss = CrossEntropy(from_logits=True) if loss is None else loss
+        _check_logits("LogitAdjusted", loss)
+        _check_frequencies("LogitAdjusted", class_frequencies)
+        if not is_variable(class_frequencies):
+            class_frequencies = np.asarray(class_frequencies).tolist()
+        super().__init__(loss, class_frequencies=class_frequencies, tau=tau, **options)
+
+    def activation(self, logits):
+        """The probabilities that the inner loss sees in logits without adjustment."""
         return self.loss.activation(logits)
