@@ -169,6 +169,47 @@ def test_images_by_cross_validation(paths, capsys):
     assert not list((paths / "pets").glob("*.*"))
 
 
+def write_annotations(path, drop=()):
+    """Three annotators; eve gives every other example the wrong label."""
+    rows = ["example,annotator,label"]
+    for i in range(90):
+        id = "=1+1.png" if i == 0 else IDS[i]
+        for name, wrong in (("ann", 0), ("<b>bob", i % 10 == 2), ("eve", i % 2)):
+            if id not in drop:
+                rows.append(f"{id},{name},{NAMES[(CLEAN[i] + wrong) % 3]}")
+    path.write_text("\n".join(rows) + "\n")
+
+
+def test_annotators(paths, capsys):
+    write_annotations(paths / "a.csv")
+    assert audit("--annotations", "a.csv", "--json", "audit.json") == 0
+    out = capsys.readouterr().out
+    # of 90 annotated labels of the data, every tenth is wrong
+    assert "3 annotators gave 270 labels to 90 examples; 9 labels of the data" in out
+    # by hand: eve is right on 45, where bob is wrong on 9, so she agrees with
+    # 36 * 2 + 9 of 180 labels, and these two with each other on 81 of 90
+    odd = "eve (agrees with 45.0 % of the others' labels, these with 90.0 % of each"
+    assert out.count("At odds with the rest: ") == 1
+    assert odd in out
+    page = (paths / "audit.html").read_text()
+    assert "<h2>Annotators</h2>" in page
+    assert "&lt;b&gt;bob" in page
+    assert "<b>bob" not in page
+    assert "9 of 90 labels" in page
+    record = json.loads((paths / "audit.json").read_text())
+    by_name = {one["annotator"]: one for one in record["annotators"]}
+    assert by_name["eve"]["at_odds"] is True
+    assert np.shape(by_name["eve"]["confusion"]) == (3, 3)
+
+
+def test_annotators_of_examples_that_are_dropped(paths, capsys):
+    write_annotations(paths / "a.csv")
+    (paths / "first.csv").write_text("id,label\n001,(drop)\n")
+    np.save("p.npy", np.delete(np.load("p.npy"), 1, axis=0))
+    assert audit("--corrections", "first.csv", "--annotations", "a.csv") == 0
+    assert "gave 267 labels to 89 examples" in capsys.readouterr().out
+
+
 def test_steering_characters_do_not_reach_the_terminal():
     from tfrobustloss.cli import audit_report
 
@@ -184,6 +225,8 @@ def test_steering_characters_do_not_reach_the_terminal():
         (["--json", "p.npy"], "`json`.*than --probabilities"),
         (["--data", "folder", "--csv", "folder/a.csv"], "`csv`.*outside folder"),
         (["--data", "no"], "`data`.*exists"),
+        (["--annotations", "no.csv"], "`path` must be a file that exists"),
+        (["--annotations", "a.csv", "--csv", "a.csv"], "`csv`.*than --annotations"),
         (["--method", "guess"], "one of likelihood.*guess"),
         (["--probabilities", "own.npz"], "`probabilities`.*npy"),
         (["--resamples", "1"], "`resamples`.*=1"),

@@ -42,6 +42,12 @@ def add_parser(commands: Any) -> None:
         "tfrobustloss.data.read(PATH) (default: by cross-validation)"
     )
     option("probabilities", None, text, metavar="FILE.npy")
+    text = (
+        "labels of several annotators: a .csv, .tsv or .parquet table with the columns "
+        "example (ids of the data), annotator and label; the page tells who is at odds "
+        "with the rest"
+    )
+    option("annotations", None, text, metavar="TABLE")
     option("method", "likelihood", "likelihood, confident, anchor or percentile")
     option("model", "mlp2", "mlp2, mlp3 or cnn4; the last for images only")
     option("folds", 5, "parts of the cross-validation", **count)
@@ -65,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from tfrobustloss import data, plots
     from tfrobustloss._core import files
-    from tfrobustloss.cli import audit_report, estimate_data
+    from tfrobustloss.cli import audit_annotators, audit_report, estimate_data
 
     start = time.perf_counter()
     if arguments.data is None:
@@ -79,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         warnings.filterwarnings("ignore", "read: ", UserWarning)
         own = own_data.read("audit", arguments)
     _check_folds(own, arguments)
+    annotators = audit_annotators.read(own, arguments)
     probabilities = None
     if arguments.probabilities is not None:
         path = arguments.probabilities
@@ -104,10 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
         audit_report.findings(suspects, own),
         source=own.source,
         created=created,
-        facts=audit_report.facts(own, trusted),
+        facts=audit_report.facts(own, trusted) | annotators.facts(),
         notes=own.notes,
         next_steps=audit_report.next_step(arguments),
         code=audit_report.code(suspects, own, arguments),
+        annotators=annotators.reports,
         settings=settings,
     )
     files.write(arguments.output, page.encode())
@@ -115,9 +123,12 @@ def run(arguments: argparse.Namespace) -> int:
         record = json.loads(suspects.to_json())
         record |= {"class_names": list(names), "created": created}
         record |= {"data": own.description(), "settings": settings}
+        if annotators.reports:
+            record["annotators"] = annotators.records()
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
         files.write(arguments.json, text.encode())
     print(audit_report.summary(suspects, own, trusted), flush=True)
+    print(annotators.summary(), end="", flush=True)
     for name in _OUTPUTS:
         path = getattr(arguments, name)
         if path is not None:
@@ -149,7 +160,9 @@ def _out_of_fold(own: Any, arguments: argparse.Namespace) -> np.ndarray:
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Raises if an output cannot be written, or would overwrite what is precious."""
     outputs = {name: getattr(arguments, name) for name in _OUTPUTS}
-    read = [*own_data.paths(arguments), ("--probabilities", arguments.probabilities)]
+    others = ("probabilities", "annotations")
+    read = own_data.paths(arguments)
+    read += [(f"--{name}", getattr(arguments, name)) for name in others]
     console.check_outputs("audit", outputs, read)
     folder = os.path.realpath(arguments.data)
     for name, path in outputs.items():

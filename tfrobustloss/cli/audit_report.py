@@ -127,6 +127,8 @@ def settings(own: Any, arguments: argparse.Namespace, seconds: float) -> dict[st
         names += ["model", "folds", "epochs", "batch_size", "learning_rate"]
     else:
         names += ["probabilities"]
+    if arguments.annotations is not None:
+        names += ["annotations"]
     found |= {name: str(getattr(arguments, name)) for name in names}
     found["digest of the data"] = own.digest
     found["seconds"] = f"{seconds:.0f}"

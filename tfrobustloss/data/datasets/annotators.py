@@ -13,7 +13,7 @@ from tfrobustloss._core.validation import (
     check,
 )
 from tfrobustloss.data.datasets.found import coded, is_whole, listed, whole
-from tfrobustloss.data.datasets.labelled_data import first_repeated
+from tfrobustloss.data.datasets.labelled_data import LabelledData, first_repeated
 from tfrobustloss.data.datasets.table_file import CSV, PARQUET, TableFile
 
 _LIMITS = {
@@ -169,7 +169,7 @@ class Consensus:
     Attributes:
         labels: Int32 class ids, shape `(examples,)`; -1 where nobody gave a label.
         probabilities: Float64 rows, shape `(examples, classes)`: soft labels for any
-            loss of this package. `class_prior` where nobody gave a label.
+            loss of this package, see `apply_to`. `class_prior` where nobody gave one.
         confusion: Float64, shape `(annotators, classes, classes)`: in row i the
             probabilities of the labels that the annotator gives to class i. A row
             about which nothing is known is uniform.
@@ -178,6 +178,8 @@ class Consensus:
         iterations: Int, of the estimation.
         converged: Whether it came to rest before the last iteration allowed.
         log_likelihood: Of the labels given, in nats; NaN for a vote.
+        example_ids: Array of text, one an example.
+        class_names: Tuple of text, one a class.
     """
 
     labels: np.ndarray
@@ -188,6 +190,64 @@ class Consensus:
     iterations: int
     converged: bool
     log_likelihood: float
+    example_ids: np.ndarray
+    class_names: tuple[str, ...]
+
+    def apply_to(self, data):
+        """Examples labelled by the consensus, with soft labels for training.
+
+        Examples are matched by id. The rows of `probabilities` become `soft_labels`,
+        which `fit` takes in place of class ids with every loss of this package, and
+        their likeliest classes become `labels`. Examples without an annotation are
+        left out, except for trusted ones, which keep their own label.
+
+        Args:
+            data: `LabelledData` that the annotations are of.
+
+        Returns:
+            `LabelledData`, in the order of `data`.
+
+        Raises:
+            TypeError: `data` is something else.
+            ValueError: An annotated example or a class is not in `data`.
+
+        Example:
+            >>> from tfrobustloss.data import LabelledData
+            >>> ids, names = ["a", "b", "c"], ("cat", "dog")
+            >>> own = LabelledData(np.eye(3, dtype="float32"), [0, 0, 1], names, ids)
+            >>> votes = [[0, 0, 1], [1, 1, 1], [-1, -1, -1]]
+            >>> table = Annotations.from_dense(votes, names, ids)
+            >>> agreed = majority_vote(table).apply_to(own)
+            >>> agreed.ids.tolist(), agreed.labels.tolist()
+            (['a', 'b'], [0, 1])
+            >>> (3 * agreed.soft_labels).round().tolist()
+            [[2.0, 1.0], [0.0, 3.0]]
+        """
+        owner = "Consensus.apply_to"
+        if not isinstance(data, LabelledData):
+            constraint = "`LabelledData`, for example of `data.read`"
+            raise ParameterTypeError(owner, "data", type(data).__name__, constraint)
+        known = np.flatnonzero(self.num_labels > 0)
+        rows = _positions_in(owner, self.example_ids[known], data)
+        codes = _codes_in(owner, self.class_names, data)
+        soft = np.zeros((len(data), data.num_classes), np.float32)
+        soft[rows[:, np.newaxis], codes] = self.probabilities[known]
+        labels, chosen = data.labels.copy(), np.zeros(len(data), bool)
+        labels[rows], chosen[rows] = codes[self.labels[known]], True
+        if data.trusted is not None:
+            chosen[data.trusted] = True
+            labels[data.trusted] = data.labels[data.trusted]
+            soft[data.trusted] = np.eye(data.num_classes)[labels[data.trusted]]
+        notes = data.notes
+        if not chosen.all():
+            left_out = int((~chosen).sum())
+            notes += (f"{left_out} examples without an annotation are left out.",)
+        return dataclasses.replace(
+            data.select(chosen),
+            labels=labels[chosen],
+            soft_labels=soft[chosen],
+            notes=notes,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,9 +262,14 @@ class AnnotatorReport:
             shared examples; None without any.
         expected: Agreement of the others among themselves on these examples; None
             where no two of them labelled one.
-        accuracy: Probability that a label is right by the consensus' confusion matrix.
+        accuracy: Probability that a label is right by the consensus' confusion matrix,
+            over the classes of which it labelled examples.
         at_odds: Whether the agreement is more than two standard errors below
             `expected`.
+        confusion: Float64, shape `(classes, classes)`, as in `Consensus`.
+        class_counts: Float64, shape `(classes,)`: expected number of examples of each
+            class, by the consensus, among those that were labelled. Row i of
+            `confusion` says nothing where there are none.
     """
 
     annotator: str
@@ -214,6 +279,19 @@ class AnnotatorReport:
     expected: float | None
     accuracy: float
     at_odds: bool
+    confusion: np.ndarray = dataclasses.field(compare=False, repr=False)
+    class_counts: np.ndarray = dataclasses.field(compare=False, repr=False)
+
+    def to_json(self):
+        """Dict of plain JSON values."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.compare
+        } | {
+            "confusion": self.confusion.round(6).tolist(),
+            "class_counts": self.class_counts.round(3).tolist(),
+        }
 
 
 def read_annotations(
@@ -223,6 +301,7 @@ def read_annotations(
     annotator="annotator",
     label="label",
     like=None,
+    skip=(),
     max_bytes=8 * 2**30,
 ):
     """Reads a table with a row for each label that an annotator gave an example.
@@ -237,6 +316,8 @@ def read_annotations(
             examples in its order, those without annotations included. None takes
             examples and classes from the table, examples in the order in which they
             appear first.
+        skip: Ids of examples whose rows are left out, for example of those that a
+            file of corrections drops.
         max_bytes: Largest size in memory.
 
     Returns:
@@ -271,7 +352,12 @@ def read_annotations(
     for name, column in columns.items():
         file.check_column(name, column)
     texts = {name: file.texts(column) for name, column in columns.items()}
-    rows = [row for row, text in enumerate(texts["label"]) if (text or "").strip()]
+    skip = set(map(str, skip))
+    rows = [
+        row
+        for row, text in enumerate(texts["label"])
+        if (text or "").strip() and texts["example"][row] not in skip
+    ]
     for name in ("example", "annotator"):
         for row in rows:
             if texts[name][row] is None:
@@ -354,6 +440,7 @@ def majority_vote(annotations):
         iterations=0,
         converged=True,
         log_likelihood=float("nan"),
+        **_names_of(annotations),
     )
 
 
@@ -429,6 +516,7 @@ def dawid_skene(annotations, smoothing=0.0, max_iterations=1000, tolerance=1e-8)
         iterations=iteration,
         converged=bool(converged),
         log_likelihood=float(likelihood),
+        **_names_of(annotations),
     )
 
 
@@ -458,7 +546,11 @@ def annotator_report(annotations, consensus=None):
         consensus = dawid_skene(annotations)
     if not isinstance(consensus, Consensus):
         raise ParameterTypeError(owner, "consensus", consensus, "a `Consensus` or None")
-    right = np.einsum("k,akk->a", consensus.class_prior, consensus.confusion)
+    expected_shape = (annotations.num_annotators, *2 * (annotations.num_classes,))
+    if consensus.confusion.shape != expected_shape:
+        constraint = f"{expected_shape}, that of a consensus of these annotations"
+        value = consensus.confusion.shape
+        raise ParameterError(owner, "consensus.confusion.shape", value, constraint)
     same, pairs = _agreements(annotations)
     found = []
     for index, id in enumerate(annotations.annotator_ids.tolist()):
@@ -467,6 +559,10 @@ def annotator_report(annotations, consensus=None):
         others = pairs[mine][~np.isnan(pairs[mine])]
         agreement = float(shared.mean()) if shared.size else None
         expected = float(others.mean()) if others.size else None
+        counts = consensus.probabilities[annotations.examples[mine]].sum(axis=0)
+        right = np.diag(consensus.confusion[index])
+        known = consensus.class_prior * (counts >= 0.5)  # an unknown row is uniform
+        known = known if known.any() else consensus.class_prior
         at_odds = False
         if None not in (agreement, expected):
             error = np.sqrt(agreement * (1 - agreement) / shared.size)
@@ -478,8 +574,10 @@ def annotator_report(annotations, consensus=None):
                 num_shared=int(shared.size),
                 agreement=agreement,
                 expected=expected,
-                accuracy=float(right[index]),
+                accuracy=float(right @ known / known.sum()),
                 at_odds=at_odds,
+                confusion=consensus.confusion[index],
+                class_counts=counts,
             )
         )
     return sorted(found, key=lambda each: each.accuracy)
@@ -559,6 +657,38 @@ def _codes_like(owner, labels, class_names, like, place):
             constraint = f"a class of {like.source}: {listed(like.class_names, 20)}"
             raise ParameterError(owner, place(index), name, constraint)
     return np.array([codes[name] for name in class_names], np.int64)
+
+
+def _names_of(annotations):
+    """Ids and classes, as a `Consensus` keeps them."""
+    return {
+        "example_ids": annotations.example_ids,
+        "class_names": annotations.class_names,
+    }
+
+
+def _positions_in(owner, ids, data):
+    """Positions of ids in `data`."""
+    places = {id: place for place, id in enumerate(data.ids.tolist())}
+    for index, id in enumerate(ids.tolist()):
+        if id not in places:
+            constraint = f"an id of {data.source}"
+            hint = (
+                f"Its ids are {listed(data.ids[:3].tolist())} and so on. Leave the "
+                "example out by `read_annotations(path, like=data, skip=[id])`."
+            )
+            place = f"annotated example {index}"
+            raise ParameterError(owner, place, id, constraint, hint)
+    return np.array([places[id] for id in ids.tolist()], np.int64)
+
+
+def _codes_in(owner, class_names, data):
+    """Class ids of `data`, one for each of the names."""
+    for name in class_names:
+        if name not in data.class_names:
+            constraint = f"a class of {data.source}: {listed(data.class_names, 20)}"
+            raise ParameterError(owner, "class_names", name, constraint)
+    return np.array([data.class_names.index(name) for name in class_names], np.int64)
 
 
 def _sorted_ids(ids):
