@@ -29,6 +29,7 @@ def paths(tmp_path, monkeypatch):
     probabilities = np.full((300, 3), 0.05)
     probabilities[np.arange(300), CLEAN] = 0.9
     np.save("p.npy", probabilities)
+    np.save("few.npy", probabilities[:7])
     (tmp_path / "folder").mkdir()
     return tmp_path
 
@@ -225,10 +226,12 @@ def test_steering_characters_do_not_reach_the_terminal():
         (["--json", "p.npy"], "`json`.*than --probabilities"),
         (["--data", "folder", "--csv", "folder/a.csv"], "`csv`.*outside folder"),
         (["--data", "no"], "`data`.*exists"),
-        (["--annotations", "no.csv"], "`path` must be a file that exists"),
+        (["--annotations", "no.csv"], "`annotations` must be a file that exists"),
         (["--annotations", "a.csv", "--csv", "a.csv"], "`csv`.*than --annotations"),
         (["--method", "guess"], "one of likelihood.*guess"),
-        (["--probabilities", "own.npz"], "`probabilities`.*npy"),
+        (["--probabilities", "own.npz"], "names in own.npz` must be.*`probabilities`"),
+        (["--probabilities", "no.npy"], "`probabilities` must be a file that exists"),
+        (["--probabilities", "few.npy"], r"\(300, 3\): a row an example.*np.savez"),
         (["--resamples", "1"], "`resamples`.*=1"),
         (["--image-size", "3"], "`image_size`.*32x32"),
     ],
@@ -240,6 +243,20 @@ def test_mistakes_are_one_line(options, message, paths, capsys):
     assert re.fullmatch(r"tfrobustloss audit: error: [^\n]+\n", err)
     assert re.search(message, err)
     assert not (paths / "audit.html").exists()
+
+
+def test_probabilities_are_matched_by_id(paths, capsys):
+    p, ids = np.load("p.npy"), ["=1+1.png", *IDS[1:]]
+    order = np.random.default_rng(0).permutation(300)
+    names = NAMES[::-1]
+    arrays = {"probabilities": p[order][:, ::-1], "ids": np.array(ids)[order]}
+    np.savez("p.npz", **arrays, class_names=names)
+    for options in ([], ["--probabilities", "p.npz"]):
+        assert audit(*options, "--csv", "wrong.csv") == 0
+        assert "Wrong labels: 10.0 %" in capsys.readouterr().out
+        found = {row["id"] for row in rows_of("wrong.csv")}
+        assert len(found) == 30
+        assert "010" in found
 
 
 def test_data_are_needed_and_classes_have_two_examples(paths, capsys):

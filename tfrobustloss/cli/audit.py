@@ -37,11 +37,13 @@ def add_parser(commands: Any) -> None:
     text = "write rates, matrix and settings there"
     option("json", None, text, metavar="FILE.json")
     text = (
-        "probabilities of your own model, which never saw these labels, shape "
-        "(examples, classes); in the order of `ids` and `class_names` of "
-        "tfrobustloss.data.read(PATH) (default: by cross-validation)"
+        "probabilities of your own model, which never saw these labels: an .npz file "
+        "of `probabilities`, `ids` and `class_names`, or a table with a column id and "
+        "one a class, matched by id or file name; or an .npy file in the order of "
+        "`ids` and `class_names` of tfrobustloss.data.read(PATH) (default: by "
+        "cross-validation)"
     )
-    option("probabilities", None, text, metavar="FILE.npy")
+    option("probabilities", None, text, metavar="FILE")
     text = (
         "labels of several annotators: a .csv, .tsv or .parquet table with the columns "
         "example (ids of the data), annotator and label; the page tells who is at odds "
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from tfrobustloss import data, plots
     from tfrobustloss._core import files
-    from tfrobustloss.cli import audit_annotators, audit_report, estimate_data
+    from tfrobustloss.cli import audit_annotators, audit_report
 
     start = time.perf_counter()
     if arguments.data is None:
@@ -88,8 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     annotators = audit_annotators.read(own, arguments)
     probabilities = None
     if arguments.probabilities is not None:
-        path = arguments.probabilities
-        probabilities = estimate_data.read_array("audit", "probabilities", path)
+        probabilities = data.read_probabilities(arguments.probabilities, own)
     print(audit_report.introduction(own, arguments), flush=True)
     if probabilities is None:
         probabilities = _out_of_fold(own, arguments)

@@ -24,8 +24,11 @@ def add_parser(commands: Any) -> None:
     array: dict[str, Any] = {"metavar": "FILE.npy"}
     own_data.add_options(parser, option)
     option("labels", None, "class ids or one-hot rows, some of them wrong", **array)
-    text = "probabilities of a model that never saw these labels, (examples, classes)"
-    option("probabilities", None, text, **array)
+    text = (
+        "probabilities of a model that never saw these labels, (examples, classes); "
+        "with --data also a file with ids, as for audit"
+    )
+    option("probabilities", None, text, metavar="FILE")
     option("features", None, "images or rows of numbers, (examples, ...)", **array)
     option("dataset", "digits", "without --labels: digits or an image set of TFDS")
     option("data_dir", None, "folder of prepared TFDS data", metavar="DIR")

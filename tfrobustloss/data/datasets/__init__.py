@@ -18,6 +18,7 @@ from tfrobustloss.data.datasets.human_labels import load_human_labels
 from tfrobustloss.data.datasets.image_dataset import ImageDataset, ImageFiles
 from tfrobustloss.data.datasets.labelled_data import LabelledData
 from tfrobustloss.data.datasets.load import load
+from tfrobustloss.data.datasets.probabilities import read_probabilities
 from tfrobustloss.data.datasets.read import read
 from tfrobustloss.data.datasets.splits import examples_needed, split_validation
 
@@ -38,6 +39,7 @@ __all__ = [
     "read",
     "read_annotations",
     "read_corrections",
+    "read_probabilities",
     "split_validation",
     "write_corrections",
 ]
