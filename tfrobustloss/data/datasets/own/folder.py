@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets.found import OWNER, Found, in_order, listed
-from tfrobustloss.data.datasets.image_files import EXTENSIONS, read_images
+from tfrobustloss.data.datasets.own.image_files import EXTENSIONS, read_images
 
 TRAIN, TEST = "train", "test"
 _LAYOUT = (

@@ -14,7 +14,6 @@ from tfrobustloss._core.validation import (
     check,
     check_flag,
 )
-from tfrobustloss.data.datasets import corrections as _corrections
 from tfrobustloss.data.datasets.found import OWNER, Found, listed
 from tfrobustloss.data.datasets.labelled_data import (
     FEATURES,
@@ -22,10 +21,11 @@ from tfrobustloss.data.datasets.labelled_data import (
     LabelledData,
     first_repeated,
 )
-from tfrobustloss.data.datasets.load import load
-from tfrobustloss.data.datasets.read_folder import is_split, read_folder
-from tfrobustloss.data.datasets.read_npz import read_npz
-from tfrobustloss.data.datasets.read_table import read_table
+from tfrobustloss.data.datasets.own import corrections as _corrections
+from tfrobustloss.data.datasets.own.folder import is_split, read_folder
+from tfrobustloss.data.datasets.own.npz import read_npz
+from tfrobustloss.data.datasets.own.table import read_table
+from tfrobustloss.data.datasets.published import load
 from tfrobustloss.data.datasets.table_file import CSV, PARQUET, open_text
 
 _TABLES = (*CSV, *PARQUET)

@@ -7,7 +7,7 @@ import numpy as np
 from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.data.datasets.found import listed
 from tfrobustloss.data.datasets.labelled_data import LabelledData, first_repeated
-from tfrobustloss.data.datasets.read_npz import arrays_of, texts_of
+from tfrobustloss.data.datasets.own.npz import arrays_of, texts_of
 from tfrobustloss.data.datasets.table_file import CSV, PARQUET, TableFile
 
 _OWNER = "read_probabilities"

@@ -6,9 +6,13 @@ import os
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
-from tfrobustloss.data.datasets import manual
 from tfrobustloss.data.datasets import splits as _splits
-from tfrobustloss.data.datasets.image_dataset import ImageDataset, fitted, read_all
+from tfrobustloss.data.datasets.published import manual
+from tfrobustloss.data.datasets.published.image_dataset import (
+    ImageDataset,
+    fitted,
+    read_all,
+)
 from tfrobustloss.data.noise import CLASS_MAPS
 
 _TEST_EVERY = 4  # of each class of the digits, every fourth image is for testing

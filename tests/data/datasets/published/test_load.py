@@ -11,7 +11,7 @@ import pytest
 
 from tfrobustloss import data
 
-SHARED = pathlib.Path(__file__).parents[4] / "shared" / "data" / "tfds"
+SHARED = pathlib.Path(__file__).parents[5] / "shared" / "data" / "tfds"
 
 
 @pytest.fixture(scope="module")
