@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
-from tfrobustloss.cli import console, own_data
+from tfrobustloss.cli import console, cross_validation, own_data
 
 _PAIRS = 20  # shown on the page
 _OUTPUTS = ("output", "csv", "json")
@@ -51,12 +51,7 @@ def add_parser(commands: Any) -> None:
     )
     option("annotations", None, text, metavar="TABLE")
     option("method", "likelihood", "likelihood, confident, anchor or percentile")
-    option("model", "mlp2", "mlp2, mlp3 or cnn4; the last for images only")
-    option("folds", 5, "parts of the cross-validation", **count)
-    text = "longest training of a part; the best epoch is kept"
-    option("epochs", 30, text, **count)
-    option("batch_size", 128, "examples a step", **count)
-    option("learning_rate", 0.001, "of Adam", type=float, metavar="RATE")
+    cross_validation.add_options(option)
     option("resamples", 100, "resampled sets behind the intervals", **count)
     option("seed", 0, "of folds, weights and resampling", **count)
     parser.set_defaults(run=run)
@@ -93,7 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
         probabilities = data.read_probabilities(arguments.probabilities, own)
     print(audit_report.introduction(own, arguments), flush=True)
     if probabilities is None:
-        probabilities = _out_of_fold(own, arguments)
+        probabilities = cross_validation.probabilities(
+            own.inputs, own.labels, own.num_classes, arguments
+        )
     names = own.class_names
     report = data.estimate.report(
         own.labels, probabilities, arguments.method, class_names=names, **options
@@ -136,26 +133,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"Wrote {path} ({os.path.getsize(path) / 1e6:.2f} MB)")
     print(audit_report.next_step(arguments))
     return 0
-
-
-def _out_of_fold(own: Any, arguments: argparse.Namespace) -> np.ndarray:
-    from tfrobustloss.cli import estimate_report
-    from tfrobustloss.experiments import cross_validation
-
-    with console.progress(arguments.folds * arguments.epochs) as progress:
-        reporter = estimate_report.Reporter(arguments, progress)
-        return cross_validation.out_of_fold_probabilities(
-            own.inputs,
-            own.labels,
-            own.num_classes,
-            model=arguments.model,
-            folds=arguments.folds,
-            epochs=arguments.epochs,
-            batch_size=arguments.batch_size,
-            learning_rate=arguments.learning_rate,
-            seed=arguments.seed,
-            on_epoch=reporter.on_epoch,
-        )
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from tfrobustloss.cli import console, own_data
+from tfrobustloss.cli import console, cross_validation, own_data
 
 
 def add_parser(commands: Any) -> None:
@@ -37,12 +37,7 @@ def add_parser(commands: Any) -> None:
     option("train_size", None, "number of the dataset's images (default: all)", **count)
     text = "likelihood, confident, anchor or percentile"
     option("method", "likelihood", text)
-    option("model", "mlp2", "mlp2, mlp3 or cnn4; the last for images only")
-    option("folds", 5, "parts of the cross-validation", **count)
-    text = "longest training of a part; the best epoch is kept"
-    option("epochs", 30, text, **count)
-    option("batch_size", 128, "examples a step", **count)
-    option("learning_rate", 0.001, "of Adam", type=float, metavar="RATE")
+    cross_validation.add_options(option)
     option("resamples", 100, "resampled sets behind the interval", **count)
     option("seed", 0, "of wrong labels, folds, weights and resampling", **count)
     option("top", 5, "confused pairs that are shown", **count)
@@ -64,7 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     from tfrobustloss import data, plots
     from tfrobustloss._core import files
     from tfrobustloss.cli import estimate_data, estimate_report
-    from tfrobustloss.experiments import cross_validation
 
     written = {name: getattr(arguments, name) for name in ("output", "csv", "plot")}
     inputs = ("labels", "probabilities", "features")
@@ -78,20 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(estimate_report.introduction(given, arguments), flush=True)
     probabilities = given.probabilities
     if probabilities is None:
-        with console.progress(arguments.folds * arguments.epochs) as progress:
-            reporter = estimate_report.Reporter(arguments, progress)
-            probabilities = cross_validation.out_of_fold_probabilities(
-                given.features,
-                given.labels,
-                given.num_classes,
-                model=arguments.model,
-                folds=arguments.folds,
-                epochs=arguments.epochs,
-                batch_size=arguments.batch_size,
-                learning_rate=arguments.learning_rate,
-                seed=arguments.seed,
-                on_epoch=reporter.on_epoch,
-            )
+        probabilities = cross_validation.probabilities(
+            given.features, given.labels, given.num_classes, arguments
+        )
     report = data.estimate.report(
         given.labels,
         probabilities,

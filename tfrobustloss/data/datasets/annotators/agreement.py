@@ -72,6 +72,7 @@ def annotator_report(annotations, consensus=None):
         TypeError: `annotations` or `consensus` is something else.
 
     Example:
+        >>> from tfrobustloss.data import Annotations
         >>> labels = [[0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
         >>> worst = annotator_report(Annotations.from_dense(labels))[0]
         >>> worst.annotator, round(worst.agreement, 2), worst.expected, worst.at_odds

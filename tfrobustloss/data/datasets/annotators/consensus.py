@@ -74,7 +74,7 @@ class Consensus:
             ValueError: An annotated example or a class is not in `data`.
 
         Example:
-            >>> from tfrobustloss.data import LabelledData
+            >>> from tfrobustloss.data import Annotations, LabelledData
             >>> ids, names = ["a", "b", "c"], ("cat", "dog")
             >>> own = LabelledData(np.eye(3, dtype="float32"), [0, 0, 1], names, ids)
             >>> votes = [[0, 0, 1], [1, 1, 1], [-1, -1, -1]]
@@ -128,6 +128,7 @@ def majority_vote(annotations):
         TypeError: `annotations` is something else.
 
     Example:
+        >>> from tfrobustloss.data import Annotations
         >>> votes = majority_vote(Annotations.from_dense([[0, 0, 1], [1, 0, -1]]))
         >>> votes.labels.tolist(), votes.probabilities.round(2).tolist()
         ([0, 0], [[0.67, 0.33], [0.5, 0.5]])
@@ -185,6 +186,7 @@ def dawid_skene(annotations, smoothing=0.0, max_iterations=1000, tolerance=1e-8)
         ValueError: A number is out of range.
 
     Example:
+        >>> from tfrobustloss.data import Annotations
         >>> labels = [[0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
         >>> found = dawid_skene(Annotations.from_dense(labels))
         >>> found.labels.tolist()
