@@ -428,7 +428,9 @@ class Comparison:
         }
 
     def _is_true(self, matrix: np.ndarray) -> bool:
-        return not self.settings.is_own and self.settings.matrix in (None, "none")
+        given = self.settings.matrix
+        is_none = given is None or (isinstance(given, str) and given == "none")
+        return not self.settings.is_own and is_none
 
 
 class _Run:

@@ -132,6 +132,7 @@ def read(
         "image_size": _checked_size(image_size),
         "max_bytes": max_bytes,
         "data_dir": data_dir,
+        "test": os.fspath(test) if isinstance(test, str | os.PathLike) else None,
     }
     for name in ("label", "image", "id"):
         if options[name] is not None and not isinstance(options[name], str):
@@ -187,7 +188,7 @@ def _found(name, path, split, options, like=None):
         size, channels = like.input_shape[:2], like.input_shape[2]
     kind = os.path.splitext(path)[1].lower()
     if os.path.isdir(path):
-        return read_folder(path, size, options["max_bytes"], channels)
+        return read_folder(path, size, options["max_bytes"], channels, options["test"])
     if os.path.isfile(path) and kind in _TABLES:
         columns = {
             key: options[key]
