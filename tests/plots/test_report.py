@@ -207,7 +207,7 @@ def test_thumbnail(shape, channels):
     assert picture.size == (width, height)
 
 
-def annotators(names=("ann", "bob", "eve"), classes=3):
+def annotators(names=("ann", "bob", "cat", "eve"), classes=3):
     """Reports on annotators of whom the last takes each class for the next."""
     truth = np.repeat(np.arange(classes), 20)
     labels = np.stack([truth] * len(names), axis=1)
@@ -219,22 +219,31 @@ def annotators(names=("ann", "bob", "eve"), classes=3):
 
 
 def test_annotators():
-    """By hand: eve is right on every other example, and the majority everywhere."""
+    """By hand: eve is right on every other example, bob on four of five."""
     page = make_page(annotators=annotators())
     parsed = Parser(page)
-    assert "3 annotators gave 160 labels. 1 of them agrees" in parsed.text
-    rows = re.findall(r'<tr><th scope="row"><bdi>(ann|bob|eve)</bdi></th>(.*)', page)
-    assert [name for name, _ in rows] == ["eve", "bob", "ann"]  # the doubtful first
+    assert "4 annotators gave 220 labels. 1 of them agrees" in parsed.text
+    rows = re.findall(
+        r'<tr><th scope="row"><bdi>(ann|bob|cat|eve)</bdi></th>(.*)', page
+    )
+    assert [name for name, _ in rows] == [
+        "eve",
+        "bob",
+        "ann",
+        "cat",
+    ]  # the doubtful first
     assert "at odds" in rows[0][1]
-    assert "at odds" not in rows[1][1] + rows[2][1]
-    assert len(parsed.all("details")) == 3
+    assert "at odds" not in "".join(row for _, row in rows[1:])
+    assert "50.0 %" in rows[0][1]
+    assert "80.0 %" in rows[1][1]
+    assert len(parsed.all("details")) == 4
     # a row of 3 numbers a class, but ann's of the class that she has not seen
-    assert len(re.findall(r'<td class="right', page)) == 3 + 3 + 3 + 2
+    assert len(re.findall(r'<td class="right', page)) == 3 + 3 + 3 + 3 + 2
     assert "What ann confuses" in parsed.text
 
 
 def test_names_of_annotators_stay_texts_and_their_tables_are_sortable():
-    page = make_page(names=NAMES, annotators=annotators((EVIL, "<b>", "=1")))
+    page = make_page(names=NAMES, annotators=annotators((EVIL, "<b>", "=1", "x")))
     parsed = Parser(page)
     assert page.count("<script") == 1
     assert EVIL in parsed.text
@@ -250,7 +259,7 @@ def test_annotators_of_many_classes_and_of_others():
         names=names, report=make_estimate(13, 12), annotators=annotators(classes=13)
     )
     assert "<details>" not in page  # of 12 classes at most
-    assert re.search(r"<bdi>c0</bdi> as <bdi>c1</bdi> \d+\.\d %", page)
+    assert re.search(r"<bdi>c\d+</bdi> as <bdi>c\d+</bdi> \d+\.\d %", page)
     many = annotators([f"a{i}" for i in range(230)])
     page = make_page(annotators=many)
     assert "200 of 230 annotators are shown" in page
