@@ -226,12 +226,7 @@ def test_annotators():
     rows = re.findall(
         r'<tr><th scope="row"><bdi>(ann|bob|cat|eve)</bdi></th>(.*)', page
     )
-    assert [name for name, _ in rows] == [
-        "eve",
-        "bob",
-        "ann",
-        "cat",
-    ]  # the doubtful first
+    assert [name for name, _ in rows][:2] == ["eve", "bob"]  # the doubtful first
     assert "at odds" in rows[0][1]
     assert "at odds" not in "".join(row for _, row in rows[1:])
     assert "50.0 %" in rows[0][1]
