@@ -36,6 +36,16 @@ def test_values_by_hand():
     )
 
 
+def test_predictions_of_nan_are_the_worst():
+    scores = SCORES.copy()
+    scores[0], scores[3, 1] = np.nan, np.nan
+    np.testing.assert_array_equal(numpy(noisy_accuracy(LABELS, scores)), [0, 0, 0, 0])
+    found = numpy(noisy_accuracy(LABELS, scores, TWO))
+    np.testing.assert_allclose(found, np.array([-2, -1, -2, -2]) / 7, 1e-6)
+    masked = np.float32([[2, -np.inf]])  # a class that cannot be, no divergence
+    np.testing.assert_array_equal(numpy(noisy_accuracy([0], masked)), [1])
+
+
 @pytest.mark.parametrize(
     ("labels", "scores", "options"),
     [

@@ -29,6 +29,7 @@ def paths(tmp_path, monkeypatch):
     probabilities = np.full((300, 3), 0.05)
     probabilities[np.arange(300), CLEAN] = 0.9
     np.save("p.npy", probabilities)
+    np.save("few.npy", probabilities[:7])
     (tmp_path / "folder").mkdir()
     return tmp_path
 
@@ -169,6 +170,47 @@ def test_images_by_cross_validation(paths, capsys):
     assert not list((paths / "pets").glob("*.*"))
 
 
+def write_annotations(path, drop=()):
+    """Three annotators; eve gives every other example the wrong label."""
+    rows = ["example,annotator,label"]
+    for i in range(90):
+        id = "=1+1.png" if i == 0 else IDS[i]
+        for name, wrong in (("ann", 0), ("<b>bob", i % 10 == 2), ("eve", i % 2)):
+            if id not in drop:
+                rows.append(f"{id},{name},{NAMES[(CLEAN[i] + wrong) % 3]}")
+    path.write_text("\n".join(rows) + "\n")
+
+
+def test_annotators(paths, capsys):
+    write_annotations(paths / "a.csv")
+    assert audit("--annotations", "a.csv", "--json", "audit.json") == 0
+    out = capsys.readouterr().out
+    # of 90 annotated labels of the data, every tenth is wrong
+    assert "3 annotators gave 270 labels to 90 examples; 9 labels of the data" in out
+    # by hand: eve is right on 45, where bob is wrong on 9, so she agrees with
+    # 36 * 2 + 9 of 180 labels, and these two with each other on 81 of 90
+    odd = "eve (agrees with 45.0 % of the others' labels, these with 90.0 % of each"
+    assert out.count("At odds with the rest: ") == 1
+    assert odd in out
+    page = (paths / "audit.html").read_text()
+    assert "<h2>Annotators</h2>" in page
+    assert "&lt;b&gt;bob" in page
+    assert "<b>bob" not in page
+    assert "9 of 90 labels" in page
+    record = json.loads((paths / "audit.json").read_text())
+    by_name = {one["annotator"]: one for one in record["annotators"]}
+    assert by_name["eve"]["at_odds"] is True
+    assert np.shape(by_name["eve"]["confusion"]) == (3, 3)
+
+
+def test_annotators_of_examples_that_are_dropped(paths, capsys):
+    write_annotations(paths / "a.csv")
+    (paths / "first.csv").write_text("id,label\n001,(drop)\n")
+    np.save("p.npy", np.delete(np.load("p.npy"), 1, axis=0))
+    assert audit("--corrections", "first.csv", "--annotations", "a.csv") == 0
+    assert "gave 267 labels to 89 examples" in capsys.readouterr().out
+
+
 def test_steering_characters_do_not_reach_the_terminal():
     from tfrobustloss.cli import audit_report
 
@@ -184,8 +226,12 @@ def test_steering_characters_do_not_reach_the_terminal():
         (["--json", "p.npy"], "`json`.*than --probabilities"),
         (["--data", "folder", "--csv", "folder/a.csv"], "`csv`.*outside folder"),
         (["--data", "no"], "`data`.*exists"),
+        (["--annotations", "no.csv"], "`annotations` must be a file that exists"),
+        (["--annotations", "a.csv", "--csv", "a.csv"], "`csv`.*than --annotations"),
         (["--method", "guess"], "one of likelihood.*guess"),
-        (["--probabilities", "own.npz"], "`probabilities`.*npy"),
+        (["--probabilities", "own.npz"], "names in own.npz` must be.*`probabilities`"),
+        (["--probabilities", "no.npy"], "`probabilities` must be a file that exists"),
+        (["--probabilities", "few.npy"], r"\(300, 3\): a row an example.*np.savez"),
         (["--resamples", "1"], "`resamples`.*=1"),
         (["--image-size", "3"], "`image_size`.*32x32"),
     ],
@@ -197,6 +243,20 @@ def test_mistakes_are_one_line(options, message, paths, capsys):
     assert re.fullmatch(r"tfrobustloss audit: error: [^\n]+\n", err)
     assert re.search(message, err)
     assert not (paths / "audit.html").exists()
+
+
+def test_probabilities_are_matched_by_id(paths, capsys):
+    p, ids = np.load("p.npy"), ["=1+1.png", *IDS[1:]]
+    order = np.random.default_rng(0).permutation(300)
+    names = NAMES[::-1]
+    arrays = {"probabilities": p[order][:, ::-1], "ids": np.array(ids)[order]}
+    np.savez("p.npz", **arrays, class_names=names)
+    for options in ([], ["--probabilities", "p.npz"]):
+        assert audit(*options, "--csv", "wrong.csv") == 0
+        assert "Wrong labels: 10.0 %" in capsys.readouterr().out
+        found = {row["id"] for row in rows_of("wrong.csv")}
+        assert len(found) == 30
+        assert "010" in found
 
 
 def test_data_are_needed_and_classes_have_two_examples(paths, capsys):

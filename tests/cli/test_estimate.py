@@ -139,3 +139,17 @@ def test_own_data(tmp_path, capsys):
     assert re.search(r"\n1[0-4] labels are more likely wrong than right", out)
     assert cli.main(["estimate", *options, "--labels", "a.npy"]) == 2
     assert "`labels` must be left out with --data" in capsys.readouterr().err
+
+
+def test_own_data_with_probabilities_by_id(tmp_path, capsys):
+    clean = np.arange(300) % 3
+    labels = np.where(np.arange(300) % 10 == 0, (clean + 1) % 3, clean)
+    features = np.eye(3, dtype="float32")[clean]
+    np.savez(tmp_path / "own.npz", features=features, labels=labels)
+    order = np.random.default_rng(0).permutation(300)
+    p = (0.05 + 0.85 * features)[order]
+    np.savez(tmp_path / "p.npz", probabilities=p, ids=order.astype(str))
+    options = ["--data", str(tmp_path / "own.npz"), "--method", "confident"]
+    options += ["--probabilities", str(tmp_path / "p.npz"), "--resamples", "20"]
+    assert cli.main(["estimate", *options]) == 0
+    assert "Wrong labels: 10.0 %" in capsys.readouterr().out

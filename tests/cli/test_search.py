@@ -48,8 +48,13 @@ def test_search(tmp_path, capsys):
     assert re.search(r"Found \((mean|candidate \d)\): \d+\.\d %", out)
     names = "found|cross_entropy|generalized_cross_entropy|mean_absolute_error"
     cell = r" +\d+\.\d ± +\d+\.\d"
-    rows = re.findall(rf"^({names}){cell}{cell} +[\d.]+$", out, re.M)
+    row = rf"^({names}){cell}{cell} +[\d.e-]+{cell} +[\d.e-]+ +1$"
+    rows = re.findall(row, out, re.M)
     assert set(rows) == set(names.split("|"))
+    assert "Stopped: rate and epoch are chosen by accuracy on 50 noisy labels." in out
+    assert re.search(
+        r"Baseline: cross-entropy, stopped\. The loss found is \d+\.\d p", out
+    )
     # the last line is a command that uses what was found
     used = shlex.split(out.splitlines()[-1])
     assert used[:2] == ["tfrobustloss", "compare"]

@@ -351,6 +351,30 @@ def test_the_test_set_chooses_nothing():
         assert one["accuracy"] != other["accuracy"]
 
 
+def test_a_rate_that_diverges_counts_as_the_worst():
+    settings = dataclasses.replace(
+        JUDGED,
+        losses="cross_entropy",
+        optimizer="sgd",
+        momentum=0.0,
+        epochs=3,
+        seeds=1,
+        learning_rates=[1e30, 1e-9],
+        matrix=noise.symmetric(10, 0.6),
+    )
+    (one,) = Comparison(settings).run()["results"]
+    tried = [each["estimate"] for each in one["learning_rates_tried"]]
+    worst = np.linalg.inv(noise.symmetric(10, 0.6)).min()
+    assert tried[0] == pytest.approx(worst, abs=1e-5)
+    assert one["learning_rate"] == 1e-9
+    run = comparison._Run(2, 4, worst=-0.5)
+    run.accuracy, run.estimates = [0.4, 0.1], [0.3, 0.1]
+    run.worth[:2] = 0.3
+    run.diverge(1)
+    assert (run.accuracy, run.estimates) == ([0.4, 0, 0, 0], [0.3, -0.5, -0.5, -0.5])
+    np.testing.assert_array_equal(run.worth[:, 0], [0.3, -0.5, -0.5, -0.5])
+
+
 def own(test=True, rate=0.3):
     """Digits as a user's own data, with wrong labels."""
     train = data.load("digits", "train")

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from tfrobustloss import plots
+from tfrobustloss import data, plots
 from tfrobustloss.data import estimate
 
 VOID = {"meta", "link", "img", "input", "br", "rect"}
@@ -205,3 +205,59 @@ def test_thumbnail(shape, channels):
     scale = min(1, 64 / max(shape))
     height, width = (max(1, round(scale * side)) for side in shape)
     assert picture.size == (width, height)
+
+
+def annotators(names=("ann", "bob", "cat", "eve"), classes=3):
+    """Reports on annotators of whom the last takes each class for the next."""
+    truth = np.repeat(np.arange(classes), 20)
+    labels = np.stack([truth] * len(names), axis=1)
+    labels[::5, 1] = (truth[::5] + 1) % classes  # a fifth
+    labels[:, -1] = np.where(np.arange(len(truth)) % 2, truth, (truth + 1) % classes)
+    labels[truth == classes - 1, 0] = -1  # the first has not seen the last class
+    table = data.Annotations.from_dense(labels, annotator_ids=names)
+    return data.annotator_report(table)
+
+
+def test_annotators():
+    """By hand: eve is right on every other example, bob on four of five."""
+    page = make_page(annotators=annotators())
+    parsed = Parser(page)
+    assert "4 annotators gave 220 labels. 1 of them agrees" in parsed.text
+    rows = re.findall(
+        r'<tr><th scope="row"><bdi>(ann|bob|cat|eve)</bdi></th>(.*)', page
+    )
+    assert [name for name, _ in rows][:2] == ["eve", "bob"]  # the doubtful first
+    assert "at odds" in rows[0][1]
+    assert "at odds" not in "".join(row for _, row in rows[1:])
+    assert "50.0 %" in rows[0][1]
+    assert "80.0 %" in rows[1][1]
+    assert len(parsed.all("details")) == 4
+    # a row of 3 numbers a class, but ann's of the class that she has not seen
+    assert len(re.findall(r'<td class="right', page)) == 3 + 3 + 3 + 3 + 2
+    assert "What ann confuses" in parsed.text
+
+
+def test_names_of_annotators_stay_texts_and_their_tables_are_sortable():
+    page = make_page(names=NAMES, annotators=annotators((EVIL, "<b>", "=1", "x")))
+    parsed = Parser(page)
+    assert page.count("<script") == 1
+    assert EVIL in parsed.text
+    assert "<b>" not in page
+    tables = [each for each in parsed.all("table") if each.get("class") == "sortable"]
+    assert len(tables) == 1
+    assert 'querySelectorAll("table.sortable")' in page
+
+
+def test_annotators_of_many_classes_and_of_others():
+    names = [f"c{i}" for i in range(13)]
+    page = make_page(
+        names=names, report=make_estimate(13, 12), annotators=annotators(classes=13)
+    )
+    assert "<details>" not in page  # of 12 classes at most
+    assert re.search(r"<bdi>c\d+</bdi> as <bdi>c\d+</bdi> \d+\.\d %", page)
+    many = annotators([f"a{i}" for i in range(230)])
+    page = make_page(annotators=many)
+    assert "200 of 230 annotators are shown" in page
+    assert page.count("<details>") == 20
+    with pytest.raises(ValueError, match=r"confusion.shape` must be of 3 classes"):
+        make_page(annotators=annotators(classes=4))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfrobustloss import losses
+from tfrobustloss import data, losses
 from tfrobustloss.data import estimate, noise
 from tfrobustloss.metrics import NoisyAccuracy
-from tfrobustloss.training import LearnedCorrection
+from tfrobustloss.training import LearnedCorrection, StopOnNoisyValidation
 
 MATRIX = np.array([[0.7, 0.3, 0.0], [0.0, 0.7, 0.3], [0.3, 0.0, 0.7]])
 CENTRES = np.array([[4.0, 0.0], [0.0, 4.0], [-4.0, -4.0]])
@@ -186,3 +186,61 @@ def test_forward_correction_from_an_audit_in_one_line():
     value = loss([0, 1], np.float32([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]]))
     assert np.isfinite(float(numpy(value)))
     np.testing.assert_allclose(report.transition_matrix, MATRIX, atol=0.1)
+
+
+def test_it_is_stopped_on_noisy_validation():
+    """On digits: the callback judges clean probabilities, and keeps the matrix too."""
+    digits = data.load("digits", "train")
+    matrix = noise.pair_flip(10, 0.35)
+    noisy = noise.corrupt(digits.labels, matrix, 0)
+    x = (digits.images.reshape(-1, 64) / 255).astype("float32")
+    train, held_out = data.split_validation(noisy, 0.25)
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(64, "relu"), keras.layers.Dense(10, "softmax")]
+    model = LearnedCorrection(keras.Sequential([keras.Input((64,)), *layers]))
+    metric = NoisyAccuracy(matrix)
+    model.compile(keras.optimizers.Adam(0.003), LOSS, metrics=[metric])
+    stop = StopOnNoisyValidation(matrix, smoothing=3)
+    validation = x[held_out], noisy[held_out]
+    kept = []
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: kept.append(model.transition_matrix)
+    )
+    fitted = model.fit(
+        x[train],
+        noisy[train],
+        validation_data=validation,
+        batch_size=64,
+        epochs=15,
+        callbacks=[stop, keep],
+        verbose=0,
+    )
+    # the metric of `fit` and the callback see the same: clean probabilities
+    estimates = [each["estimate"] for each in stop.history]
+    np.testing.assert_allclose(
+        fitted.history["val_noisy_accuracy"], estimates, atol=1e-4
+    )
+    p = model.predict(validation[0], verbose=0)
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
+    values = np.linalg.inv(matrix)[noisy[held_out], p.argmax(axis=1)]
+    np.testing.assert_allclose(values.mean(), estimates[stop.best_epoch], atol=1e-4)
+    # weights and matrix are those of the best epoch
+    np.testing.assert_allclose(
+        model.transition_matrix, kept[stop.best_epoch], atol=1e-6
+    )
+    clean = digits.labels[held_out]
+    accuracy = (p.argmax(axis=1) == clean).mean()
+    assert accuracy > 0.8
+    error = 4 * stop.history[stop.best_epoch]["standard_error"]
+    assert estimates[stop.best_epoch] == pytest.approx(accuracy, abs=error)
+    # the logs of `fit` do as well
+    again = StopOnNoisyValidation(monitor="val_noisy_accuracy")
+    model.fit(
+        x[train],
+        noisy[train],
+        validation_data=validation,
+        epochs=2,
+        callbacks=[again],
+        verbose=0,
+    )
+    assert len(again.history) == 2

@@ -220,6 +220,31 @@ def label_rows(owner, labels, num_classes, num_images):
     return ops.one_hot(ops.cast(labels, "int32"), num_classes, dtype="float32")
 
 
+def probability_rows(owner, name, rows, shape):
+    """`rows` of probabilities as float32; sums of 1 within 0.02.
+
+    Args:
+        owner: Name of the function that took the rows.
+        name: Name of the argument.
+        rows: Array-like.
+        shape: `(examples, classes)`, which they must have.
+
+    Returns:
+        Float32 array.
+
+    Raises:
+        ValueError: The shape is another one, an entry is not in [0, 1], or a row does
+            not sum to 1.
+    """
+    rows = _numeric(owner, name, rows)
+    if rows.shape != shape:
+        constraint = f"{shape}, a row an example and a column a class"
+        raise ParameterError(owner, f"{name}.shape", rows.shape, constraint)
+    _check_entries(owner, name, rows, 1 + MASS_TOLERANCE, _SOFTMAX)
+    _row_sums(owner, name, rows, MASS_TOLERANCE, _SOFTMAX)
+    return rows.astype(np.float32)
+
+
 def stochastic_matrix(owner, name, matrix):
     """`matrix` as a square float64 array whose rows are probabilities.
 

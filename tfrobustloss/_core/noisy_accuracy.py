@@ -245,7 +245,8 @@ def judged(owner, y_true, y_pred, values, threshold):
         threshold: Float; one unit above it predicts class 1.
 
     Returns:
-        Float32 values, and weights, 1 or 0 where there is no label, shape `(...)`.
+        Float32 values, the lowest there is for a prediction of NaN, and weights, 1 or 0
+        where there is no label, shape `(...)`.
 
     Raises:
         ValueError: Shapes or numbers of classes do not fit, or an id is out of range.
@@ -264,10 +265,13 @@ def judged(owner, y_true, y_pred, values, threshold):
     predicted = predicted_classes(y_pred, threshold)
     labels, known = _labels(owner, y_true, shape, classes)
     if values is None:
-        worth = ops.cast(ops.equal(labels, predicted), "float32")
+        worth, worst = ops.cast(ops.equal(labels, predicted), "float32"), 0.0
     else:
         table = ops.convert_to_tensor(np.float32(values.reshape(-1)))
         worth = ops.take(table, labels * classes + predicted)
+        worst = float(np.float32(values.min()))
+    # of a model that diverged; `argmax` of NaN would be class 0
+    worth = ops.where(ops.any(ops.isnan(y_pred), axis=-1), worst, worth)
     known = ops.cast(known, "float32")
     return worth * known, known
 

@@ -19,6 +19,8 @@ _WRONG_USE = 2
 _OPTIONS = {
     "load.name": "dataset",
     "plots.path": "plot",
+    "read_annotations.path": "annotations",
+    "read_probabilities.path": "probabilities",
     "make_tasks.datasets": "dataset",
     "make_tasks.architectures": "model",
     "Task.architecture": "model",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
-from tfrobustloss.cli import console, own_data
+from tfrobustloss.cli import console, cross_validation, own_data
 
 _PAIRS = 20  # shown on the page
 _OUTPUTS = ("output", "csv", "json")
@@ -37,18 +37,21 @@ def add_parser(commands: Any) -> None:
     text = "write rates, matrix and settings there"
     option("json", None, text, metavar="FILE.json")
     text = (
-        "probabilities of your own model, which never saw these labels, shape "
-        "(examples, classes); in the order of `ids` and `class_names` of "
-        "tfrobustloss.data.read(PATH) (default: by cross-validation)"
+        "probabilities of your own model, which never saw these labels: an .npz file "
+        "of `probabilities`, `ids` and `class_names`, or a table with a column id and "
+        "one a class, matched by id or file name; or an .npy file in the order of "
+        "`ids` and `class_names` of tfrobustloss.data.read(PATH) (default: by "
+        "cross-validation)"
     )
-    option("probabilities", None, text, metavar="FILE.npy")
+    option("probabilities", None, text, metavar="FILE")
+    text = (
+        "labels of several annotators: a .csv, .tsv or .parquet table with the columns "
+        "example (ids of the data), annotator and label; the page tells who is at odds "
+        "with the rest"
+    )
+    option("annotations", None, text, metavar="TABLE")
     option("method", "likelihood", "likelihood, confident, anchor or percentile")
-    option("model", "mlp2", "mlp2, mlp3 or cnn4; the last for images only")
-    option("folds", 5, "parts of the cross-validation", **count)
-    text = "longest training of a part; the best epoch is kept"
-    option("epochs", 30, text, **count)
-    option("batch_size", 128, "examples a step", **count)
-    option("learning_rate", 0.001, "of Adam", type=float, metavar="RATE")
+    cross_validation.add_options(option)
     option("resamples", 100, "resampled sets behind the intervals", **count)
     option("seed", 0, "of folds, weights and resampling", **count)
     parser.set_defaults(run=run)
@@ -65,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from tfrobustloss import data, plots
     from tfrobustloss._core import files
-    from tfrobustloss.cli import audit_report, estimate_data
+    from tfrobustloss.cli import audit_annotators, audit_report
 
     start = time.perf_counter()
     if arguments.data is None:
@@ -79,13 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
         warnings.filterwarnings("ignore", "read: ", UserWarning)
         own = own_data.read("audit", arguments)
     _check_folds(own, arguments)
+    annotators = audit_annotators.read(own, arguments)
     probabilities = None
     if arguments.probabilities is not None:
-        path = arguments.probabilities
-        probabilities = estimate_data.read_array("audit", "probabilities", path)
+        probabilities = data.read_probabilities(arguments.probabilities, own)
     print(audit_report.introduction(own, arguments), flush=True)
     if probabilities is None:
-        probabilities = _out_of_fold(own, arguments)
+        probabilities = cross_validation.probabilities(
+            own.inputs, own.labels, own.num_classes, arguments
+        )
     names = own.class_names
     report = data.estimate.report(
         own.labels, probabilities, arguments.method, class_names=names, **options
@@ -104,10 +109,11 @@ def run(arguments: argparse.Namespace) -> int:
         audit_report.findings(suspects, own),
         source=own.source,
         created=created,
-        facts=audit_report.facts(own, trusted),
+        facts=audit_report.facts(own, trusted) | annotators.facts(),
         notes=own.notes,
         next_steps=audit_report.next_step(arguments),
         code=audit_report.code(suspects, own, arguments),
+        annotators=annotators.reports,
         settings=settings,
     )
     files.write(arguments.output, page.encode())
@@ -115,9 +121,12 @@ def run(arguments: argparse.Namespace) -> int:
         record = json.loads(suspects.to_json())
         record |= {"class_names": list(names), "created": created}
         record |= {"data": own.description(), "settings": settings}
+        if annotators.reports:
+            record["annotators"] = annotators.records()
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
         files.write(arguments.json, text.encode())
     print(audit_report.summary(suspects, own, trusted), flush=True)
+    print(annotators.summary(), end="", flush=True)
     for name in _OUTPUTS:
         path = getattr(arguments, name)
         if path is not None:
@@ -126,30 +135,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _out_of_fold(own: Any, arguments: argparse.Namespace) -> np.ndarray:
-    from tfrobustloss.cli import estimate_report
-    from tfrobustloss.experiments import cross_validation
-
-    with console.progress(arguments.folds * arguments.epochs) as progress:
-        reporter = estimate_report.Reporter(arguments, progress)
-        return cross_validation.out_of_fold_probabilities(
-            own.inputs,
-            own.labels,
-            own.num_classes,
-            model=arguments.model,
-            folds=arguments.folds,
-            epochs=arguments.epochs,
-            batch_size=arguments.batch_size,
-            learning_rate=arguments.learning_rate,
-            seed=arguments.seed,
-            on_epoch=reporter.on_epoch,
-        )
-
-
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Raises if an output cannot be written, or would overwrite what is precious."""
     outputs = {name: getattr(arguments, name) for name in _OUTPUTS}
-    read = [*own_data.paths(arguments), ("--probabilities", arguments.probabilities)]
+    others = ("probabilities", "annotations")
+    read = own_data.paths(arguments)
+    read += [(f"--{name}", getattr(arguments, name)) for name in others]
     console.check_outputs("audit", outputs, read)
     folder = os.path.realpath(arguments.data)
     for name, path in outputs.items():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrobustloss._core import provenance
-from tfrobustloss.cli import console, own_data
+from tfrobustloss.cli import console, cross_validation, own_data
 
 _MOST_ROWS = 12  # of the table that is printed, and of a matrix in code
 _CELLS = 12
@@ -32,10 +32,7 @@ def introduction(own: Any, arguments: argparse.Namespace) -> str:
     if arguments.probabilities is not None:
         lines.append(f"Probabilities of {plain(arguments.probabilities)}")
     else:
-        lines.append(
-            f"Probabilities by {arguments.model}, {arguments.folds} folds, at most "
-            f"{arguments.epochs} epochs each"
-        )
+        lines.append(cross_validation.description(arguments))
     return "\n".join([*lines, ""])
 
 
@@ -124,9 +121,11 @@ def settings(own: Any, arguments: argparse.Namespace, seconds: float) -> dict[st
         found["test"] = f"{len(own.test)} examples, which are not audited"
     names = ["method", "resamples", "seed"]
     if arguments.probabilities is None:
-        names += ["model", "folds", "epochs", "batch_size", "learning_rate"]
+        names += cross_validation.NAMES
     else:
         names += ["probabilities"]
+    if arguments.annotations is not None:
+        names += ["annotations"]
     found |= {name: str(getattr(arguments, name)) for name in names}
     found["digest of the data"] = own.digest
     found["seconds"] = f"{seconds:.0f}"

@@ -184,7 +184,8 @@ def _footnotes(record: dict[str, Any], results: list[dict[str, Any]]) -> list[st
         if one["diverged"]:
             seeds = ", ".join(map(str, one["diverged"]))
             notes.append(
-                f"{one['loss']}: diverged with seed {seeds}; counted as 0 from then."
+                f"{one['loss']}: diverged with seed {seeds}; no answer counts as "
+                "right from then on."
             )
         if len(one["seconds_by_seed"]) < len(record["seeds"]):
             done = console.count(len(one["seconds_by_seed"]), "seed")

@@ -119,13 +119,18 @@ def table(title: str, rows: Sequence[Sequence[str]], notes: Iterable[str] = ()) 
             right.
         notes: Lines below the table.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    from rich.cells import cell_len  # characters of Chinese and such take two columns
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     header, *others = rows
     lines = []
-    for name, *cells in [header, ["-" * width for width in widths], *others]:
-        pairs = zip(cells, widths[1:], strict=True)
-        right = [cell.rjust(width) for cell, width in pairs]
-        lines.append("  ".join([name.ljust(widths[0]), *right]))
+    for row in [header, ["-" * width for width in widths], *others]:
+        gaps = [
+            " " * (width - cell_len(cell))
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        right = [gap + cell for gap, cell in zip(gaps[1:], row[1:], strict=True)]
+        lines.append("  ".join([row[0] + gaps[0], *right]))
     return "\n".join(["", title, "", *lines, "", *notes])
 
 

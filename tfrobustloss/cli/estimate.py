@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from tfrobustloss.cli import console, own_data
+from tfrobustloss.cli import console, cross_validation, own_data
 
 
 def add_parser(commands: Any) -> None:
@@ -24,8 +24,11 @@ def add_parser(commands: Any) -> None:
     array: dict[str, Any] = {"metavar": "FILE.npy"}
     own_data.add_options(parser, option)
     option("labels", None, "class ids or one-hot rows, some of them wrong", **array)
-    text = "probabilities of a model that never saw these labels, (examples, classes)"
-    option("probabilities", None, text, **array)
+    text = (
+        "probabilities of a model that never saw these labels, (examples, classes); "
+        "with --data also a file with ids, as for audit"
+    )
+    option("probabilities", None, text, metavar="FILE")
     option("features", None, "images or rows of numbers, (examples, ...)", **array)
     option("dataset", "digits", "without --labels: digits or an image set of TFDS")
     option("data_dir", None, "folder of prepared TFDS data", metavar="DIR")
@@ -34,12 +37,7 @@ def add_parser(commands: Any) -> None:
     option("train_size", None, "number of the dataset's images (default: all)", **count)
     text = "likelihood, confident, anchor or percentile"
     option("method", "likelihood", text)
-    option("model", "mlp2", "mlp2, mlp3 or cnn4; the last for images only")
-    option("folds", 5, "parts of the cross-validation", **count)
-    text = "longest training of a part; the best epoch is kept"
-    option("epochs", 30, text, **count)
-    option("batch_size", 128, "examples a step", **count)
-    option("learning_rate", 0.001, "of Adam", type=float, metavar="RATE")
+    cross_validation.add_options(option)
     option("resamples", 100, "resampled sets behind the interval", **count)
     option("seed", 0, "of wrong labels, folds, weights and resampling", **count)
     option("top", 5, "confused pairs that are shown", **count)
@@ -61,7 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     from tfrobustloss import data, plots
     from tfrobustloss._core import files
     from tfrobustloss.cli import estimate_data, estimate_report
-    from tfrobustloss.experiments import cross_validation
 
     written = {name: getattr(arguments, name) for name in ("output", "csv", "plot")}
     inputs = ("labels", "probabilities", "features")
@@ -75,20 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(estimate_report.introduction(given, arguments), flush=True)
     probabilities = given.probabilities
     if probabilities is None:
-        with console.progress(arguments.folds * arguments.epochs) as progress:
-            reporter = estimate_report.Reporter(arguments, progress)
-            probabilities = cross_validation.out_of_fold_probabilities(
-                given.features,
-                given.labels,
-                given.num_classes,
-                model=arguments.model,
-                folds=arguments.folds,
-                epochs=arguments.epochs,
-                batch_size=arguments.batch_size,
-                learning_rate=arguments.learning_rate,
-                seed=arguments.seed,
-                on_epoch=reporter.on_epoch,
-            )
+        probabilities = cross_validation.probabilities(
+            given.features, given.labels, given.num_classes, arguments
+        )
     report = data.estimate.report(
         given.labels,
         probabilities,

@@ -107,8 +107,7 @@ def _own(own, arguments: argparse.Namespace) -> Given:
     return Given(
         name=own.source,
         labels=own.labels,
-        probabilities=probabilities
-        and read_array("estimate", "probabilities", probabilities),
+        probabilities=probabilities and data.read_probabilities(probabilities, own),
         features=None if probabilities else own.inputs,
         num_classes=own.num_classes,
         class_names=own.class_names,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfrobustloss import data
-from tfrobustloss.cli import console
+from tfrobustloss.cli import cross_validation
 from tfrobustloss.cli.estimate_data import Given
 
 _WIDEST = 12  # classes whose whole matrix fits on a line
@@ -18,36 +18,8 @@ def introduction(given: Given, arguments: argparse.Namespace) -> str:
     if given.clean is not None:
         lines[0] += f", made wrong by {arguments.noise}"
     if given.probabilities is None:
-        lines.append(
-            f"Probabilities by {arguments.model}, {arguments.folds} folds, at most "
-            f"{arguments.epochs} epochs each"
-        )
+        lines.append(cross_validation.description(arguments))
     return "\n".join([*lines, ""])
-
-
-class Reporter:
-    """Prints a line a fold, and moves the bar with every epoch.
-
-    Args:
-        arguments: Parsed options.
-        progress: A `console.Progress`.
-    """
-
-    def __init__(
-        self, arguments: argparse.Namespace, progress: console.Progress
-    ) -> None:
-        self._folds, self._epochs = arguments.folds, arguments.epochs
-        self._progress = progress
-
-    def on_epoch(self, fold: int, epoch: int, accuracy: float) -> None:
-        """Takes the accuracy on the labels held out."""
-        agreement = f"agrees with {console.percent(accuracy)} of the labels held out"
-        self._progress.update(
-            fold * self._epochs + epoch + 1,
-            f"fold {fold + 1} of {self._folds}: {agreement}",
-        )
-        if epoch + 1 == self._epochs:
-            self._progress.line(f"[{fold + 1}/{self._folds}] {agreement}")
 
 
 def text(report: Any, given: Given) -> str:

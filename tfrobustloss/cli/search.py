@@ -229,8 +229,9 @@ def _judged_by(task: Any, matrix: Any) -> Any:
 def beside_others(task: Any, theta: Any, search: Any) -> list[dict[str, Any]]:
     """Test accuracy of the loss that was found, and of CE, GCE and MAE.
 
-    All use fresh seeds. Each loss is trained at the learning rate of the search, and
-    at the one of several that is best on the validation data.
+    All use fresh seeds. Each loss is trained to the last epoch, at the learning rate of
+    the search and at the one of several that is best on the validation data; and it is
+    stopped by noisy labels, which also choose its rate.
 
     Args:
         task: A prepared task of the search.
@@ -239,14 +240,16 @@ def beside_others(task: Any, theta: Any, search: Any) -> list[dict[str, Any]]:
 
     Returns:
         List of a dict per loss: `loss`, `rate`, and `given` and `own`, arrays of the
-        accuracy per seed.
+        accuracy per seed at the last epoch; `stopped`, an `experiments.Stopped`; and
+        `against`, its `selection.Verdict` next to cross-entropy, stopped.
     """
     from tfrobustloss import losses
-    from tfrobustloss.experiments import learning_rates
+    from tfrobustloss.cli.search_report import BASELINE
+    from tfrobustloss.experiments import learning_rates, selection, stopped_losses
 
     rivals = {
         "found": losses.TaylorLoss(theta, from_logits=True),
-        "cross_entropy": losses.CrossEntropy(from_logits=True),
+        BASELINE: losses.CrossEntropy(from_logits=True),
         "generalized_cross_entropy": losses.GeneralizedCrossEntropy(from_logits=True),
         "mean_absolute_error": losses.MeanAbsoluteError(from_logits=True),
     }
@@ -267,10 +270,20 @@ def beside_others(task: Any, theta: Any, search: Any) -> list[dict[str, Any]]:
         split,
         **search.training,
     )
-    rows = zip(rivals, chosen, accuracy, strict=True)
+    stopped = stopped_losses(task, rivals, _TEST_SEEDS, rates, **search.training)
+    verdicts = selection.compare_to_best(
+        {name: one.worth for name, one in stopped.items()}, BASELINE
+    )
     return [
-        {"loss": name, "rate": rate, "given": both[0], "own": both[1]}
-        for name, rate, both in rows
+        {
+            "loss": name,
+            "rate": rate,
+            "given": both[0],
+            "own": both[1],
+            "stopped": stopped[name],
+            "against": verdicts[name],
+        }
+        for name, rate, both in zip(rivals, chosen, accuracy, strict=True)
     ]
 
 

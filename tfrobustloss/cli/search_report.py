@@ -8,6 +8,8 @@ import numpy as np
 
 from tfrobustloss.cli import console
 
+BASELINE = "cross_entropy"
+
 
 def introduction(search: Any) -> str:
     """The data, the training and the search that follow."""
@@ -72,23 +74,71 @@ def found(best: dict[str, Any], output: str) -> str:
 
 
 def table(task: Any, rows: Sequence[dict[str, Any]], search: Any) -> str:
-    """Accuracies of the loss that was found and of others."""
+    """Accuracies of the loss that was found and of others, at the end and stopped."""
     rate = search.settings["learning_rates"][0]
     split = "clean test set"
     if task.test is None:
         split = f"validation data with {_judge(task)}"
     count = console.count(len(rows[0]["given"]), "fresh seed")
     one = task.description
-    cells = [("loss", f"rate {rate:g}", "own best rate", "which")]
-    for row in sorted(rows, key=lambda row: -row["own"].mean()):
+    head = ("loss", f"last, rate {rate:g}", "last, own rate", "which")
+    cells = [(*head, "stopped", "rate", "epoch")]
+    for row in sorted(rows, key=lambda row: -_of_stopped(row)):
         given, own = _accuracy(row["given"]), _accuracy(row["own"])
-        cells.append((row["loss"], given, own, f"{row['rate']:g}"))
+        stopped = row["stopped"]
+        epochs = sorted({min(stopped.epochs), max(stopped.epochs)})
+        cells.append(
+            (
+                row["loss"],
+                given,
+                own,
+                f"{row['rate']:g}",
+                _stopped(stopped),
+                f"{stopped.learning_rate:g}",
+                "-".join(map(str, epochs)),
+            )
+        )
     title = (
         f"{one['dataset']}, {one['architecture']}: accuracy on the {split} in %, "
         f"mean ± sd over {count}"
     )
-    note = "The best learning rates are chosen on the validation data."
-    return console.table(title, cells, [note])
+    return console.table(title, cells, _notes(task, rows))
+
+
+def _of_stopped(row: dict[str, Any]) -> float:
+    """Accuracy of a stopped loss, estimated where there is no test set."""
+    stopped = row["stopped"]
+    if stopped.accuracy is None:
+        return stopped.estimate()[0]
+    return float(np.mean(stopped.accuracy))
+
+
+def _stopped(stopped: Any) -> str:
+    if stopped.accuracy is not None:
+        return _accuracy(stopped.accuracy)
+    estimate, low, high = (100 * value for value in stopped.estimate())
+    return f"{estimate:.1f} ({low:.0f}-{high:.0f})"
+
+
+def _notes(task: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """How rates and epochs were chosen, and the baseline."""
+    by_name = {row["loss"]: row for row in rows}
+    stopped = by_name[BASELINE]["stopped"]
+    corrected = "" if stopped.matrix is None else ", corrected by the noise matrix"
+    estimated = ""
+    if stopped.accuracy is None:
+        estimated = " Its accuracy is estimated by other examples than chose the epoch."
+    better = [name for name, row in by_name.items() if row["against"].beats_baseline]
+    gain = 100 * (_of_stopped(by_name["found"]) - _of_stopped(by_name[BASELINE]))
+    return [
+        "Last epoch: own rates are chosen on the validation data, "
+        f"with {_judge(task)}.",
+        f"Stopped: rate and epoch are chosen by accuracy on {stopped.num_labels} noisy "
+        f"labels{corrected}. No clean label was used.{estimated}",
+        f"Baseline: cross-entropy, stopped. The loss found is {abs(gain):.1f} points "
+        f"{'above' if gain >= 0 else 'below'} it. Better beyond chance, by these noisy "
+        f"labels: {', '.join(better) if better else 'none'}.",
+    ]
 
 
 def use(search: Any, theta: Sequence[float], arguments: Any) -> str:

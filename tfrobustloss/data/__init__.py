@@ -17,6 +17,7 @@ from tfrobustloss.data.datasets import (
     read,
     read_annotations,
     read_corrections,
+    read_probabilities,
     split_validation,
     write_corrections,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "read",
     "read_annotations",
     "read_corrections",
+    "read_probabilities",
     "signed_distance_map",
     "split_validation",
     "write_corrections",

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "Comparison": ".comparison",
         "Settings": ".comparison",
+        "Stopped": ".stopped",
         "Task": ".task",
         "comparison": ".comparison",
         "cross_validation": ".cross_validation",
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "noise_matrix": ".specs",
         "prepare": ".task",
         "selection": ".selection",
+        "stopped_losses": ".stopped",
         "task": ".task",
     },
 )

@@ -286,7 +286,8 @@ class Comparison:
     ) -> "_Run":
         """One training from the initial weights of a seed."""
         settings, (kept, held_out) = self.settings, self._parts[seed]
-        noisy, run = self._noisy[seed], _Run(len(held_out), settings.epochs)
+        worst = 0.0 if self._worth is None else float(self._worth.min())
+        noisy, run = self._noisy[seed], _Run(len(held_out), settings.epochs, worst)
         network.restart(seed)
         begin = time.perf_counter()
         for epoch in range(settings.epochs):
@@ -295,19 +296,18 @@ class Comparison:
             if self._task.test is not None:
                 inputs, labels = self._task.test
                 logits = network.predict(inputs)
-                right, finite = _classes(logits) == labels, _finite(logits)
+                right = selection.classes(logits) == labels
+                finite = _finite(logits)
                 run.accuracy.append(round(float(right.mean()), 6))
             if len(held_out):
                 logits = network.predict(self._inputs[held_out])
-                finite, predicted = _finite(logits), _classes(logits)
-                is_class = predicted >= 0
-                worth = selection.worth_of(
-                    noisy[held_out], np.where(is_class, predicted, 0), self._worth
+                finite = _finite(logits)
+                run.worth[epoch] = selection.worth_of_logits(
+                    noisy[held_out], logits, self._worth
                 )
-                run.worth[epoch] = np.where(is_class, worth, 0.0)
                 run.estimates.append(round(float(run.worth[epoch].mean()), 6))
             if not finite:  # weights that are NaN stay NaN
-                run.diverge(settings.epochs, self._task.test is not None)
+                run.diverge(epoch)
                 on_epoch(label, seed, run.accuracy or run.estimates)
                 break
             on_epoch(label, seed, run.accuracy or run.estimates)
@@ -429,17 +429,27 @@ class Comparison:
         }
 
     def _is_true(self, matrix: np.ndarray) -> bool:
-        return not self.settings.is_own and self.settings.matrix in (None, "none")
+        given = self.settings.matrix
+        is_none = given is None or (isinstance(given, str) and given == "none")
+        return not self.settings.is_own and is_none
 
 
 class _Run:
-    """One training: accuracy on the test set and worth of predictions per epoch."""
+    """One training: accuracy on the test set and worth of predictions per epoch.
 
-    def __init__(self, num_validation: int, epochs: int) -> None:
+    Args:
+        num_validation: Number of validation examples.
+        epochs: Number of epochs.
+        worst: The lowest worth of an example, which it has after a divergence: with a
+            matrix 0 may be better than the estimate of a sound training.
+    """
+
+    def __init__(self, num_validation: int, epochs: int, worst: float = 0.0) -> None:
         self.accuracy: list[float] = []
         self.estimates: list[float] = []
-        self.worth = np.zeros((epochs, num_validation))
+        self.worth = np.full((epochs, num_validation), worst)
         self.finite = True
+        self._worst = worst
         self.seconds = 0.0
 
     @property
@@ -450,24 +460,18 @@ class _Run:
         window = selection.WINDOW
         return float(noisy_accuracy.smoothed(self.estimates, window).max())
 
-    def diverge(self, epochs: int, has_test: bool) -> None:
-        """Counts the epochs that are left as 0."""
+    def diverge(self, epoch: int) -> None:
+        """Counts an epoch and those that are left as the worst there can be."""
         self.finite = False
-        for name in ("accuracy", "estimates"):
-            known = getattr(self, name)
+        self.worth[epoch:] = self._worst
+        for known, worst in ((self.accuracy, 0.0), (self.estimates, self._worst)):
             if known:
-                known[-1:] = [0.0] * (epochs - len(known) + 1)
+                known[-1:] = [worst] * (len(self.worth) - epoch)
 
 
 def _finite(logits: np.ndarray) -> bool:
     """Whether the logits of any example are finite."""
     return bool(np.isfinite(logits).all(axis=-1).any())
-
-
-def _classes(logits: np.ndarray) -> np.ndarray:
-    """Predicted class ids, -1 where logits are not finite."""
-    finite = np.isfinite(logits).all(axis=-1)
-    return np.where(finite, np.argmax(logits, axis=-1), -1)
 
 
 def write(record: dict[str, Any], path: str) -> None:

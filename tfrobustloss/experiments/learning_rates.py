@@ -36,8 +36,8 @@ def score_losses(
         **training: Other arguments of `Trainer`: `epochs`, `batch_size`, `momentum`.
 
     Returns:
-        Float array, shape `(losses, learning rates, seeds)`; 0 where a training
-        diverged.
+        Float array, shape `(losses, learning rates, seeds)`; where a training diverged
+        the lowest possible value, see `Score`.
 
     Raises:
         ValueError: The task has no such data, or learning rates do not fit.

@@ -49,6 +49,10 @@ class Network:
             if variable is not rate
         ]
 
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        """Sets the weights, for `predict`."""
+        self._model.set_weights(weights)
+
     def restart(self, seed: int) -> None:
         """Sets the initial weights of a seed, and resets the optimizer."""
         if seed not in self._initial_weights:

@@ -13,7 +13,16 @@ import numpy as np
 
 from tfrobustloss._core import noisy_accuracy
 
-__all__ = ["Verdict", "Worth", "best_epoch", "compare_to_best", "cross_fitted"]
+__all__ = [
+    "Verdict",
+    "Worth",
+    "best_epoch",
+    "classes",
+    "compare_to_best",
+    "cross_fitted",
+    "worth_of",
+    "worth_of_logits",
+]
 
 WINDOW = 5  # epochs that a score is the mean of, as in `StopOnNoisyValidation`
 
@@ -34,6 +43,37 @@ def worth_of(
     if values is None:
         return (predicted == labels).astype(np.float64)
     return values[np.broadcast_to(labels, predicted.shape), predicted]
+
+
+def classes(logits: np.ndarray) -> np.ndarray:
+    """Predicted class ids, -1 where logits are not finite.
+
+    Args:
+        logits: Float array, shape `(examples, classes)`.
+    """
+    finite = np.isfinite(logits).all(axis=-1)
+    return np.where(finite, np.argmax(logits, axis=-1), -1)
+
+
+def worth_of_logits(
+    labels: np.ndarray, logits: np.ndarray, values: np.ndarray | None
+) -> np.ndarray:
+    """What predictions are worth; the least there is where they are not finite.
+
+    With a matrix, 0 may be more than a sound prediction is worth.
+
+    Args:
+        labels: Class ids, shape `(examples,)`.
+        logits: Float array, shape `(examples, classes)`.
+        values: As for `worth_of`.
+
+    Returns:
+        Float64 array, shape `(examples,)`.
+    """
+    predicted = classes(logits)
+    worst = 0.0 if values is None else values.min()
+    worth = worth_of(labels, np.maximum(predicted, 0), values)
+    return np.where(predicted >= 0, worth, worst)
 
 
 def best_epoch(worth: np.ndarray, window: int = WINDOW) -> int:

@@ -126,6 +126,7 @@ class Prepared:
         validation_matrix: Transition matrix that corrects the accuracy on noisy
             validation labels, or None.
         num_classes: Int.
+        is_clean: Whether `labels` are known to be right: those of a named dataset.
         network: A built model, or a function of a seed that returns one, as `Trainer`
             takes it.
         description: Dict of plain JSON values that identifies the task.
@@ -138,6 +139,7 @@ class Prepared:
     matrix: np.ndarray | None
     validation_matrix: np.ndarray | None
     num_classes: int
+    is_clean: bool
     network: Any
     description: dict[str, Any]
 
@@ -177,8 +179,13 @@ class Prepared:
             return None
         return data.examples_needed(difference, matrix)
 
-    def realized_rate(self, seed: int) -> float:
-        """Share of training labels that the noise of a seed changed."""
+    def realized_rate(self, seed: int) -> float | None:
+        """Share of wrong training labels with the noise of a seed; None if unknown.
+
+        Of labels that are wrong already, without simulated noise, nobody knows it.
+        """
+        if self.matrix is None and not self.is_clean:
+            return None
         changed = self.train([seed])[1][:, 0] != self.labels
         return round(float(np.mean(changed)), 6)
 
@@ -215,8 +222,7 @@ def prepare(task: Task) -> Prepared:
     validation_matrix = None
     if validation is not None and task.validation == "noisy":
         if isinstance(task.dataset, str) and matrix is not None:
-            noisy = data.noise.corrupt(validation[1], matrix, _VALIDATION_SEED)
-            validation = validation[0], noisy.astype(validation[1].dtype)
+            validation = validation[0], validation_noise(validation[1], matrix)
         validation_matrix = _validation_matrix(task, matrix, num_classes)
     elif task.validation_matrix is not None:
         constraint, given = "None with clean validation labels", "a matrix"
@@ -233,6 +239,7 @@ def prepare(task: Task) -> Prepared:
         matrix=matrix,
         validation_matrix=validation_matrix,
         num_classes=num_classes,
+        is_clean=isinstance(task.dataset, str),
         network=network,
         description={
             "dataset": name,
@@ -244,6 +251,21 @@ def prepare(task: Task) -> Prepared:
             **_judged_by(task, validation_matrix),
         },
     )
+
+
+def validation_noise(labels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+    """Validation labels with simulated noise: one draw that no search or training has.
+
+    Args:
+        labels: Class ids, shape `(examples,)`.
+        matrix: Transition matrix, or None for no noise.
+
+    Returns:
+        Class ids of the same type.
+    """
+    if matrix is None:
+        return labels
+    return data.noise.corrupt(labels, matrix, _VALIDATION_SEED).astype(labels.dtype)
 
 
 def _judged_by(task: Task, matrix: np.ndarray | None) -> dict[str, Any]:

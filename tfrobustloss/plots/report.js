@@ -1,10 +1,33 @@
 "use strict";
 (function () {
+  const collator = new Intl.Collator(undefined, { numeric: true });
+
+  function makeSortable(table) {
+    const headers = Array.from(table.querySelectorAll("thead th"));
+    const body = table.tBodies[0];
+    headers.forEach((header, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...header.childNodes);
+      header.append(button);
+      button.addEventListener("click", () => {
+        const down = header.getAttribute("aria-sort") === "ascending";
+        headers.forEach((each) => each.removeAttribute("aria-sort"));
+        header.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const cell = (row) => row.children[column].textContent;
+        const compare = (a, b) =>
+          (down ? -1 : 1) * collator.compare(cell(a), cell(b));
+        body.append(...Array.from(body.rows).sort(compare));
+      });
+    });
+  }
+
+  document.querySelectorAll("table.sortable").forEach(makeSortable);
+
   const list = document.getElementById("findings");
   if (!list) return;
   const items = Array.from(list.children);
   const control = (name) => document.getElementById(name);
-  const collator = new Intl.Collator(undefined, { numeric: true });
   const inside = (item, name) => item.querySelector("." + name).textContent;
   const texts = items.map((item) => item.textContent.toLowerCase());
   const headers = Array.from(document.querySelectorAll("#suspects thead th"));
@@ -41,20 +64,6 @@
         (a, b) => collator.compare(inside(a, key), inside(b, key)) || surest(a, b)
       );
   }
-
-  headers.forEach((header, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...header.childNodes);
-    header.append(button);
-    button.addEventListener("click", () => {
-      const down = header.getAttribute("aria-sort") === "ascending";
-      headers.forEach((each) => each.removeAttribute("aria-sort"));
-      header.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const cell = (row) => row.children[column].textContent;
-      reorder((a, b) => (down ? -1 : 1) * collator.compare(cell(a), cell(b)));
-    });
-  });
 
   document.querySelectorAll("#pairs tbody tr").forEach((row) => {
     const [given, likelier] = [row.dataset.noisy, row.dataset.clean];

@@ -8,13 +8,14 @@ their hashes: nothing is loaded, and nothing that a file name smuggles in would 
 import base64
 import dataclasses
 import hashlib
-import html
 import importlib.resources
 import io
 
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
+from tfrobustloss.plots import markup
+from tfrobustloss.plots.annotators import annotators_section
 
 _MOST_BYTES = 5_000_000
 _MOST_FINDINGS = 3_000
@@ -61,6 +62,7 @@ def audit_page(
     notes=(),
     next_steps="",
     code="",
+    annotators=(),
     settings=None,
     most_bytes=_MOST_BYTES,
 ):
@@ -77,6 +79,8 @@ def audit_page(
         notes: Sentences about how the data were read.
         next_steps: Text on how to correct the labels.
         code: Python code that trains with the recommended loss.
+        annotators: Sequence of `data.AnnotatorReport`, where several people labelled
+            the examples: who is at odds with the rest.
         settings: Dict of texts, the settings of the run.
         most_bytes: Largest size of the page in UTF-8. Below about 100,000 the page may
             be larger, without any findings.
@@ -85,7 +89,8 @@ def audit_page(
         HTML text.
 
     Raises:
-        ValueError: There are not as many names as classes.
+        ValueError: There are not as many names as classes, or annotators have other
+            classes.
 
     Example:
         >>> from tfrobustloss.data import estimate
@@ -111,6 +116,7 @@ def audit_page(
         _matrix(estimate, names),
         _rates(estimate, names),
         _pairs(estimate, names),
+        annotators_section(annotators, names),
     ]
     after = [
         _settings(settings or {}),
@@ -190,14 +196,14 @@ def _head(source, style, script):
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
         '<link rel="icon" href="data:,">\n'
-        f"<title>Labels of {_escape(source)}</title>\n"
+        f"<title>Labels of {markup.escape(source)}</title>\n"
         f"<style>{style}</style>\n</head>\n"
     )
 
 
 def _summary(estimate, source, created, facts, notes):
     rate = estimate.noise_rate
-    ends = f"{_number(rate.low)} to {_number(rate.high)} %"
+    ends = f"{markup.percent(rate.low)} to {markup.percent(rate.high)} %"
     suspects = len(estimate.wrong_labels.indices)
     facts = {
         "Labels": f"{estimate.num_examples:,}",
@@ -206,31 +212,32 @@ def _summary(estimate, source, created, facts, notes):
         **facts,
     }
     return (
-        f"<header>\n<h1>Labels of {_name(source)}</h1>\n"
-        f'<p class="quiet">Audited by tfrobustloss, {_escape(created)}</p>\n'
-        f'<p class="rate">About {_number(rate.rate)} % of the labels are wrong</p>\n'
+        f"<header>\n<h1>Labels of {markup.name(source)}</h1>\n"
+        f'<p class="quiet">Audited by tfrobustloss, {markup.escape(created)}</p>\n'
+        f'<p class="rate">About {markup.percent(rate.rate)} % of the labels are '
+        "wrong</p>\n"
         f"<p>{100 * rate.confidence:g} % interval: {ends}. It is of the sampling of "
         "examples, and knows nothing of the network's own mistakes.</p>\n"
-        f"{_definitions(facts)}{_items(notes)}</header>\n<main>\n"
+        f"{markup.definitions(facts)}{markup.bullets(notes)}</header>\n<main>\n"
     )
 
 
 def _advice(estimate, code):
-    parts = [_items(estimate.warnings)]
+    parts = [markup.bullets(estimate.warnings)]
     for one in estimate.recommendations:
         arguments = ", ".join(
             f"{key}={value}" for key, value in one["settings"].items()
         )
-        call = _escape(f"{one['loss']}({arguments})")
-        parts.append(f"<p><code>{call}</code> {_escape(one['reason'])}</p>\n")
+        call = markup.escape(f"{one['loss']}({arguments})")
+        parts.append(f"<p><code>{call}</code> {markup.escape(one['reason'])}</p>\n")
     if code:
         parts.append(
             "<p>The first of them, stopped at the epoch that suits noisy validation "
             "labels. No clean label is needed. Always compare it with cross-entropy "
             "that is stopped the same way: <code>tfrobustloss compare --data</code>."
-            f"</p>\n<pre><code>{_escape(code)}</code></pre>\n"
+            f"</p>\n<pre><code>{markup.escape(code)}</code></pre>\n"
         )
-    return _section("Losses that suit", "".join(parts))
+    return markup.section("Losses that suit", "".join(parts))
 
 
 def _matrix(estimate, names):
@@ -243,29 +250,13 @@ def _matrix(estimate, names):
             "rest of each row is labelled otherwise."
         )
     matrix = matrix[np.ix_(shown, shown)]
-    largest = np.where(np.eye(len(shown), dtype=bool), 0, matrix).max(initial=0)
-    labels = [_name(names[i]) for i in shown]
-    longest = max(len(names[i]) for i in shown)
-    kind = "matrix long" if longest > 6 else "matrix"
-    rows = []
-    for i, row in enumerate(matrix):
-        cells = []
-        for j, value in enumerate(row):
-            colour, top = ("right", 1) if i == j else ("wrong", max(largest, 1e-9))
-            heat = int(np.ceil(10 * min(value / top, 1) - 0.05))
-            cells.append(f'<td class="{colour} h{heat}">{_number(value)}</td>')
-        head = f'<tr><th scope="row">{labels[i]}</th>'
-        rows.append("".join([head, *cells, "</tr>\n"]))
-    columns = "".join(f'<th scope="col">{label}</th>' for label in labels)
     caption = (
         "Estimated share in % of the examples of a class (row) that carry a label "
         f"(column).{part}"
     )
-    return _section(
-        "Transition matrix",
-        f'<div class="scroll"><table class="{kind}"><caption>{caption}</caption>\n'
-        f"<thead><tr><td></td>{columns}</tr></thead>\n"
-        f"<tbody>\n{''.join(rows)}</tbody></table></div>\n",
+    shown_names = [names[i] for i in shown]
+    return markup.section(
+        "Transition matrix", markup.matrix(matrix, shown_names, caption)
     )
 
 
@@ -297,7 +288,7 @@ def _rates(estimate, names):
         rates = sorted(rates, key=lambda one: -one.count * one.wrong.rate)[:_MOST_RATES]
         part = f" The {_MOST_RATES} labels with the most wrong ones are shown."
     rows = [
-        f'<tr><th scope="row">{_name(names[one.label])}</th>'
+        f'<tr><th scope="row">{markup.name(names[one.label])}</th>'
         f'<td class="number">{one.count:,}</td>{_interval(one.wrong)}'
         f"{_interval(one.lost)}</tr>\n"
         for one in rates
@@ -313,7 +304,7 @@ def _rates(estimate, names):
         '<th scope="col" colspan="2">Labelled otherwise among the examples of this '
         "class</th>"
     )
-    return _section(
+    return markup.section(
         "Rates by class",
         f'<div class="scroll"><table><caption>{caption}</caption>\n<thead><tr>'
         f'<th scope="col">Class</th><th scope="col">Labels</th>{both}</tr></thead>\n'
@@ -335,18 +326,18 @@ def _interval(rate):
 
 def _pairs(estimate, names):
     if not estimate.confused_pairs:
-        return _section("Most confused", "<p>No two classes are confused.</p>\n")
+        return markup.section("Most confused", "<p>No two classes are confused.</p>\n")
     rows = [
         f'<tr data-clean="{one.clean}" data-noisy="{one.noisy}">'
-        f'<th scope="row">{_name(names[one.clean])}</th>'
-        f"<td>{_name(names[one.noisy])}</td>"
-        f'<td class="number">{_number(one.probability)} %</td>'
-        f'<td class="number">{_number(one.share)} %</td><td></td></tr>\n'
+        f'<th scope="row">{markup.name(names[one.clean])}</th>'
+        f"<td>{markup.name(names[one.noisy])}</td>"
+        f'<td class="number">{markup.percent(one.probability)} %</td>'
+        f'<td class="number">{markup.percent(one.share)} %</td><td></td></tr>\n'
         for one in estimate.confused_pairs
     ]
     heads = ("Class", "Label", "Of the class", "Of all examples")
     columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    return _section(
+    return markup.section(
         "Most confused",
         f'<div class="scroll"><table id="pairs"><thead><tr>{columns}<td></td></tr>'
         f"</thead>\n<tbody>\n{''.join(rows)}</tbody></table></div>\n",
@@ -382,26 +373,29 @@ def _suspects(estimate, names, findings, next_steps, room):
     intro += "</p>\n"
     if not total:
         intro = "<p>No label is more likely wrong than right.</p>\n"
-    steps = f"<p>{_escape(next_steps)}</p>\n" if next_steps and total else ""
+    steps = f"<p>{markup.escape(next_steps)}</p>\n" if next_steps and total else ""
     if not chosen:
-        return _section("Labels to check", intro + steps, "suspects")
+        return markup.section("Labels to check", intro + steps, "suspects")
     items = "".join(item for _, item in chosen)
     if with_pictures:
         listed = f'<ol class="cards" id="findings">\n{items}</ol>\n'
     else:
         listed = _table(items, columns, chosen[0][0].cells)
     controls = _controls([one for one, _ in chosen], names)
-    return _section("Labels to check", intro + steps + controls + listed, "suspects")
+    return markup.section(
+        "Labels to check", intro + steps + controls + listed, "suspects"
+    )
 
 
 def _table(items, columns, cells):
     heads = ["Likely wrong", "Label", "Likelier", "Id", *columns]
-    row = "".join(f'<th scope="col">{_name(head)}</th>' for head in heads)
+    row = "".join(f'<th scope="col">{markup.name(head)}</th>' for head in heads)
     caption = ""
     if cells and len(cells) > len(columns):
         caption = f"<caption>The first {len(columns)} columns of {len(cells)}</caption>"
     return (
-        f'<div class="scroll"><table>{caption}<thead><tr>{row}</tr></thead>\n'
+        f'<div class="scroll"><table class="sortable">{caption}<thead><tr>{row}</tr>'
+        f"</thead>\n"
         f'<tbody id="findings">\n{items}</tbody></table></div>\n'
     )
 
@@ -410,14 +404,14 @@ def _card(one, names):
     kind = "png" if one.picture[:4] == b"\x89PNG" else "jpeg"
     picture = base64.b64encode(one.picture).decode()
     cells = list((one.cells or {}).items())[:3]
-    further = "".join(f"<br>{_name(key)}: {_cell(value)}" for key, value in cells)
+    further = "".join(f"<br>{markup.name(key)}: {_cell(value)}" for key, value in cells)
     return (
         f'<li {_data(one)}><img src="data:image/{kind};base64,{picture}" '
-        f'alt="{_escape(one.id)}" loading="lazy"><p>labelled '
-        f'<bdi class="given">{_escape(names[one.given])}</bdi><br>likelier '
-        f'<bdi class="likelier">{_escape(names[one.likelier])}</bdi><br>'
+        f'alt="{markup.escape(one.id)}" loading="lazy"><p>labelled '
+        f'<bdi class="given">{markup.escape(names[one.given])}</bdi><br>likelier '
+        f'<bdi class="likelier">{markup.escape(names[one.likelier])}</bdi><br>'
         f"{_sure(one.confidence)} likely wrong<br>"
-        f'<bdi class="id">{_escape(one.id)}</bdi>{further}</p></li>\n'
+        f'<bdi class="id">{markup.escape(one.id)}</bdi>{further}</p></li>\n'
     )
 
 
@@ -426,9 +420,9 @@ def _row(one, names, columns):
     further = "".join(f"<td>{_cell(cells.get(key))}</td>" for key in columns)
     return (
         f'<tr {_data(one)}><td class="number">{_sure(one.confidence)}</td>'
-        f'<td><bdi class="given">{_escape(names[one.given])}</bdi></td>'
-        f'<td><bdi class="likelier">{_escape(names[one.likelier])}</bdi></td>'
-        f'<td><bdi class="id">{_escape(one.id)}</bdi></td>{further}</tr>\n'
+        f'<td><bdi class="given">{markup.escape(names[one.given])}</bdi></td>'
+        f'<td><bdi class="likelier">{markup.escape(names[one.likelier])}</bdi></td>'
+        f'<td><bdi class="id">{markup.escape(one.id)}</bdi></td>{further}</tr>\n'
     )
 
 
@@ -469,35 +463,16 @@ def _controls(findings, names):
 
 
 def _option(label, names):
-    return f'<option value="{int(label)}">{_escape(names[label])}</option>'
+    return f'<option value="{int(label)}">{markup.escape(names[label])}</option>'
 
 
 def _settings(settings):
-    return _section("Settings", _definitions(settings)) + "</main>\n"
-
-
-def _section(title, content, name=""):
-    name = f' id="{name}"' if name else ""
-    return f"<section{name}>\n<h2>{title}</h2>\n{content}</section>\n"
-
-
-def _definitions(facts):
-    pairs = [f"<dt>{_name(k)}</dt><dd>{_name(v)}</dd>\n" for k, v in facts.items()]
-    return f"<dl>\n{''.join(pairs)}</dl>\n" if pairs else ""
-
-
-def _items(sentences):
-    items = "".join(f"<li>{_name(each)}</li>\n" for each in sentences)
-    return f"<ul>\n{items}</ul>\n" if items else ""
-
-
-def _number(share):
-    return f"{100 * share:.1f}"
+    return markup.section("Settings", markup.definitions(settings)) + "</main>\n"
 
 
 def _sure(share):
     """A probability in percent, never rounded to certainty."""
-    return f"{min(_number(share), '99.9', key=float)}&nbsp;%"
+    return f"{min(markup.percent(share), '99.9', key=float)}&nbsp;%"
 
 
 def _cell(value):
@@ -506,24 +481,7 @@ def _cell(value):
         text = f"{value:.6g}"
     if len(text) > _LONGEST_CELL:
         text = text[: _LONGEST_CELL - 1] + "…"
-    return _name(text)
-
-
-def _name(text):
-    """Text of a user, set apart from the direction of the text around it."""
-    return f"<bdi>{_escape(text)}</bdi>"
-
-
-def _escape(text):
-    """Text for HTML; characters that no page may hold are written as escapes."""
-    shown = [
-        each
-        if each in "\n\t" or ("\x20" <= each and not "\x7f" <= each <= "\x9f")
-        else repr(each)[1:-1]
-        for each in str(text)
-    ]
-    text = "".join(shown).encode("utf-8", "backslashreplace").decode()
-    return html.escape(text)
+    return markup.name(text)
 
 
 def _hash(text):

@@ -227,6 +227,16 @@ def test_divergence(make):
     assert trainer.accuracy(progress) == 0
 
 
+def test_a_divergence_is_the_worst_that_noisy_labels_can_say():
+    matrix = [[0.7, 0.3, 0], [0, 0.7, 0.3], [0.3, 0, 0.7]]
+    trainer = make_trainer(networks.unbounded(), TAYLOR, validation_matrix=matrix)
+    worst = np.linalg.inv(matrix).min()
+    assert worst < -0.5
+    bad = trainer.score(1e37 * np.array(TAYLOR.initial))
+    assert bad.diverged
+    assert bad.accuracy == trainer.worst == pytest.approx(worst, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("make", "family", "vector"),
     [

@@ -81,3 +81,39 @@ def test_nothing_is_found_where_all_diverge():
     fitness = types.SimpleNamespace(score=score, learning_rates=[1e30])
     with pytest.raises(ValueError, match=r"diverged.*\[1e\+30\].*smaller `sigma0`"):
         choose(fitness, np.zeros(6), [], 0, [1, 2])
+
+
+def test_a_winner_does_not_diverge():
+    """Corrected accuracy can lie below 0, where a divergence must not count as 0."""
+
+    def score(vectors, seeds, draw):  # the mean diverges with the second seed
+        return np.array([np.nan if seeds == [2] else -0.1, -0.2])
+
+    form = Form("canonical", 10)
+    record = types.SimpleNamespace(id=7, value=-0.1, x=form.start("gce"))
+    fitness = types.SimpleNamespace(score=score, worst=-0.75, form=form)
+    best = choose(fitness, np.zeros(6), [record], 0, [1, 2])
+    assert best["chosen"] == "candidate 7"
+    assert best["accuracy"] == pytest.approx(-0.2)
+
+
+def test_a_rate_that_diverges_is_not_chosen():
+    # validation labels are the wrong way round, but for a fifth: by hand, a network
+    # that learns is worth 0.2 * 1.75 - 0.8 * 0.75 = -0.25, and a divergence -0.75
+    random = np.random.default_rng(0)
+    x = random.normal(size=(400, 2)).astype("float32")
+    x[:, 0] += np.sign(x[:, 0])
+    y = (x[:, 0] > 0) * 1
+    odd = y[300:] ^ (np.arange(100) % 5 > 0)
+    task = Task(
+        ((x[:300], y[:300]), (x[300:], odd)),
+        "mlp2",
+        "none",
+        validation="noisy",
+        validation_matrix=[[0.7, 0.3], [0.3, 0.7]],
+    )
+    rates = [1e30, 0.1]
+    loss = losses.CrossEntropy(from_logits=True)
+    found = learning_rates.score_losses(task, [loss], [0], rates, epochs=3)
+    np.testing.assert_allclose(found[0, :, 0], [-0.75, -0.25], atol=1e-5)
+    assert learning_rates.best_rates(found, rates) == [0.1]

@@ -4,10 +4,12 @@ import json
 import os
 import pathlib
 
+import numpy as np
 import pytest
 
 from tfrobustloss import losses, presets
 from tfrobustloss.search import Task, TaylorLossSearch
+from tfrobustloss.search.taylor import record
 
 SMALL = Task("digits", train_size=60, validation_size=40)
 
@@ -114,3 +116,15 @@ def test_a_journal_does_not_replace_the_start(start, tmp_path):
 def test_a_preset_is_a_path(path):
     with pytest.raises(TypeError, match=f"load_preset: `path` .*{path}"):
         presets.load_preset(path)
+
+
+def test_the_noise_of_own_labels_is_unknown():
+    labels = np.arange(40) % 2
+    arrays = np.eye(2, dtype="float32")[labels], labels
+    own = Task((arrays, arrays), noise="none")
+    for task, expected in ((own, [None]), (Task("digits", noise="none"), [0.0])):
+        search = _search(task=task)
+        found = {"theta": [], "coefficients": {}, "accuracy": 0.5, "candidates": {}}
+        search.history = lambda: [{"best_so_far": 0.5}]
+        preset = record.preset(search, {**found, "seeds": [1]})
+        assert preset["realized_noise_rate"] == expected

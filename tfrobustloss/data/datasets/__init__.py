@@ -9,16 +9,20 @@ from tfrobustloss.data.datasets.annotators import (
     majority_vote,
     read_annotations,
 )
-from tfrobustloss.data.datasets.corrections import (
+from tfrobustloss.data.datasets.labelled_data import LabelledData
+from tfrobustloss.data.datasets.own import (
     Correction,
+    read,
     read_corrections,
+    read_probabilities,
     write_corrections,
 )
-from tfrobustloss.data.datasets.human_labels import load_human_labels
-from tfrobustloss.data.datasets.image_dataset import ImageDataset, ImageFiles
-from tfrobustloss.data.datasets.labelled_data import LabelledData
-from tfrobustloss.data.datasets.load import load
-from tfrobustloss.data.datasets.read import read
+from tfrobustloss.data.datasets.published import (
+    ImageDataset,
+    ImageFiles,
+    load,
+    load_human_labels,
+)
 from tfrobustloss.data.datasets.splits import examples_needed, split_validation
 
 __all__ = [
@@ -38,6 +42,7 @@ __all__ = [
     "read",
     "read_annotations",
     "read_corrections",
+    "read_probabilities",
     "split_validation",
     "write_corrections",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobustloss._core.labels import class_ids
+from tfrobustloss._core.labels import class_ids, probability_rows
 from tfrobustloss._core.validation import ParameterError, check_choice
 
 IMAGES, FEATURES = "images", "features"
@@ -36,6 +36,9 @@ class LabelledData:
         table: `pyarrow.Table` of the cells that the features were made of, or None.
         num_corrected: Number of labels that a file of corrections changed.
         num_dropped: Number of examples that a file of corrections left out.
+        soft_labels: Float32 rows of probabilities of the classes, shape `(examples,
+            classes)`, which `fit` takes in place of `labels`; or None. The consensus of
+            annotators gives them: `Consensus.apply_to`.
 
     Raises:
         ValueError: Lengths differ, a label is out of range or ids repeat.
@@ -61,6 +64,7 @@ class LabelledData:
     table: Any = None
     num_corrected: int = 0
     num_dropped: int = 0
+    soft_labels: np.ndarray | None = None
 
     def __post_init__(self):
         """Brings the fields to their types and checks that they fit together."""
@@ -86,11 +90,16 @@ class LabelledData:
         trusted = self.trusted
         if trusted is not None:
             trusted = np.unique(np.asarray(trusted, np.int64))
+        soft = self.soft_labels
+        if soft is not None:
+            shape = (len(labels), len(names))
+            soft = probability_rows(owner, "soft_labels", soft, shape)
         for field, value in (
             ("class_names", names),
             ("labels", labels.astype(np.int32)),
             ("ids", ids),
             ("trusted", trusted),
+            ("soft_labels", soft),
         ):
             object.__setattr__(self, field, value)
 
@@ -147,11 +156,12 @@ class LabelledData:
             ids=self.ids[indices],
             trusted=trusted,
             table=None if self.table is None else self.table.take(indices),
+            soft_labels=None if self.soft_labels is None else self.soft_labels[indices],
         )
 
     @functools.cached_property
     def digest(self):
-        """Hash of inputs, labels, classes, ids, trusted and test; 12 hex digits."""
+        """Hash of inputs, labels, classes, ids, trusted and test, 12 hex digits."""
         result = hashlib.sha256()
         paths = getattr(self.inputs, "paths", None)  # images not in memory
         if paths is not None:
@@ -167,6 +177,8 @@ class LabelledData:
             result.update(b"\1" + text.encode("utf-8", "surrogateescape"))
         if self.trusted is not None:
             result.update(b"trusted" + self.trusted.tobytes())
+        if self.soft_labels is not None:
+            result.update(b"soft" + self.soft_labels.tobytes())
         if self.test is not None:
             result.update(b"test" + self.test.digest.encode())
         return result.hexdigest()[:12]

@@ -29,7 +29,9 @@ class Score:
     """Result of one candidate with one seed.
 
     Attributes:
-        accuracy: Share of right answers on the validation data; 0 if it diverged.
+        accuracy: Share of right answers on the validation data, or its estimate by
+            noisy labels. The lowest possible one if the training diverged: 0, or,
+            corrected by a matrix, the smallest entry of its inverse.
         diverged: Whether a loss, or an output at the end, was not finite.
         steps: Steps taken, the one with the non-finite loss included.
         seconds: Time it took; for a group trained together, its share.

@@ -141,6 +141,11 @@ class Problem:
         return ops.sum(worth * ops.cast(counts, "float32")), is_finite
 
     @property
+    def worst(self) -> float:
+        """The lowest accuracy, or estimate of it, that there can be."""
+        return 0.0 if self.worth is None else float(self.worth.min())
+
+    @property
     def count_type(self) -> str:
         """Data type of the sum over validation batches."""
         return "int32" if self.worth is None else "float32"

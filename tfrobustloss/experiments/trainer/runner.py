@@ -106,7 +106,7 @@ class Runner:
         for index in range(len(job.vectors)):
             diverged = not (finite[index] and sound[index])
             accuracy = correct[index] / self._problem.num_validation
-            accuracy = 0.0 if diverged else accuracy
+            accuracy = self._problem.worst if diverged else accuracy
             scores.append(Score(accuracy, diverged, steps[index], share))
         return scores
 

@@ -91,6 +91,8 @@ class Trainer:
         total_steps: Steps of a whole run.
         num_threads: Trainings at a time.
         group_size: Losses that one program trains; 1 except on an accelerator.
+        worst: The lowest accuracy that there can be, which a training that diverged
+            has: 0, or with `validation_matrix` the smallest entry of its inverse.
 
     Raises:
         ValueError: A setting is outside its range, or the data do not fit.
@@ -173,6 +175,7 @@ class Trainer:
         self.steps_per_epoch = problem.steps_per_epoch
         self.total_steps = self._runner.total_steps
         self.group_size = self._runner.group_size
+        self.worst = problem.worst
 
     def score(
         self,
@@ -264,7 +267,7 @@ class Trainer:
         return Progress(progress.seed, step, not finite, job)
 
     def accuracy(self, progress: Progress) -> float:
-        """Accuracy on the validation data at a run's present step; 0 if diverged."""
+        """Accuracy on the validation data at a run's present step, as in `Score`."""
         return self._runner.measure(progress._job)[0].accuracy
 
     def weights(self, progress: Progress) -> list[np.ndarray]:

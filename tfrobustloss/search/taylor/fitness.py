@@ -89,6 +89,11 @@ class Fitness:
             self._score_chunk([(i, scaled[i]) for i in chunk], seeds, draw, enter)
         return values
 
+    @property
+    def worst(self) -> float:
+        """The lowest value that a candidate can have."""
+        return float(np.mean([trainer.worst for trainer in self._trainers]))
+
     def _at_a_time(self, num_vectors: int, num_seeds: int) -> int:
         """How many candidates go through all trainings before the next ones begin.
 
@@ -166,7 +171,7 @@ def choose(
             f"learning_rates={fitness.learning_rates}. Start again with smaller "
             "learning rates, or with a smaller `sigma0`, and another journal."
         )
-    accuracy[np.isnan(accuracy)] = 0.0  # diverged with that seed
+    accuracy[np.isnan(accuracy)] = fitness.worst  # diverged with that seed
     means = accuracy.mean(axis=0)
     chosen = int(means.argmax())
     theta = fitness.form.theta(vectors[chosen])

@@ -1,4 +1,4 @@
-"""Labels of several annotators: tables with gaps, majority vote, Dawid-Skene."""
+"""Tables of the labels of several annotators, with gaps."""
 
 import dataclasses
 import os
@@ -6,23 +6,10 @@ import os
 import numpy as np
 
 from tfrobustloss._core.labels import integers, plain_array
-from tfrobustloss._core.validation import (
-    ParameterError,
-    ParameterTypeError,
-    Range,
-    check,
-)
+from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 from tfrobustloss.data.datasets.found import coded, is_whole, listed, whole
 from tfrobustloss.data.datasets.labelled_data import first_repeated
 from tfrobustloss.data.datasets.table_file import CSV, PARQUET, TableFile
-
-_LIMITS = {
-    "smoothing": Range(low=0),
-    "max_iterations": Range(low=1, integer=True),
-    "tolerance": Range(low=0),
-}
-_TINY = 1e-10  # smallest number of labels in a cell, so that logarithms are finite
-_AT_ODDS = 2  # standard errors
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -162,60 +149,6 @@ class Annotations:
         return counts.reshape(self.num_examples, self.num_classes)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Consensus:
-    """The labels that several annotators together stand for.
-
-    Attributes:
-        labels: Int32 class ids, shape `(examples,)`; -1 where nobody gave a label.
-        probabilities: Float64 rows, shape `(examples, classes)`: soft labels for any
-            loss of this package. `class_prior` where nobody gave a label.
-        confusion: Float64, shape `(annotators, classes, classes)`: in row i the
-            probabilities of the labels that the annotator gives to class i. A row
-            about which nothing is known is uniform.
-        class_prior: Float64 share of each class, shape `(classes,)`.
-        num_labels: Int64 number of labels, shape `(examples,)`.
-        iterations: Int, of the estimation.
-        converged: Whether it came to rest before the last iteration allowed.
-        log_likelihood: Of the labels given, in nats; NaN for a vote.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray
-    confusion: np.ndarray
-    class_prior: np.ndarray
-    num_labels: np.ndarray
-    iterations: int
-    converged: bool
-    log_likelihood: float
-
-
-@dataclasses.dataclass(frozen=True)
-class AnnotatorReport:
-    """How an annotator stands to the others.
-
-    Attributes:
-        annotator: Id.
-        num_labels: Number of labels given.
-        num_shared: Number of those on examples that others labelled too.
-        agreement: Share of the others' labels that are the same, averaged over the
-            shared examples; None without any.
-        expected: Agreement of the others among themselves on these examples; None
-            where no two of them labelled one.
-        accuracy: Probability that a label is right by the consensus' confusion matrix.
-        at_odds: Whether the agreement is more than two standard errors below
-            `expected`.
-    """
-
-    annotator: str
-    num_labels: int
-    num_shared: int
-    agreement: float | None
-    expected: float | None
-    accuracy: float
-    at_odds: bool
-
-
 def read_annotations(
     path,
     *,
@@ -223,6 +156,7 @@ def read_annotations(
     annotator="annotator",
     label="label",
     like=None,
+    skip=(),
     max_bytes=8 * 2**30,
 ):
     """Reads a table with a row for each label that an annotator gave an example.
@@ -237,6 +171,8 @@ def read_annotations(
             examples in its order, those without annotations included. None takes
             examples and classes from the table, examples in the order in which they
             appear first.
+        skip: Ids of examples whose rows are left out, for example of those that a
+            file of corrections drops.
         max_bytes: Largest size in memory.
 
     Returns:
@@ -271,7 +207,12 @@ def read_annotations(
     for name, column in columns.items():
         file.check_column(name, column)
     texts = {name: file.texts(column) for name, column in columns.items()}
-    rows = [row for row, text in enumerate(texts["label"]) if (text or "").strip()]
+    skip = set(map(str, skip))
+    rows = [
+        row
+        for row, text in enumerate(texts["label"])
+        if (text or "").strip() and texts["example"][row] not in skip
+    ]
     for name in ("example", "annotator"):
         for row in rows:
             if texts[name][row] is None:
@@ -316,224 +257,8 @@ def read_annotations(
     )
 
 
-def majority_vote(annotations):
-    """The most frequent label of each example.
-
-    Of several most frequent ones it takes the one that is more frequent in the whole
-    table, then the class that comes first. The probabilities are the shares of votes.
-
-    Args:
-        annotations: `Annotations`.
-
-    Returns:
-        `Consensus`; `confusion` and `class_prior` are those of the shares.
-
-    Raises:
-        TypeError: `annotations` is something else.
-
-    Example:
-        >>> votes = majority_vote(Annotations.from_dense([[0, 0, 1], [1, 0, -1]]))
-        >>> votes.labels.tolist(), votes.probabilities.round(2).tolist()
-        ([0, 0], [[0.67, 0.33], [0.5, 0.5]])
-    """
-    _check_annotations("majority_vote", annotations)
-    votes = annotations.votes()
-    count = votes.sum(axis=1)
-    shares = _shares(votes)
-    prior = shares[count > 0].mean(axis=0)
-    shares[count == 0] = prior
-    total = votes.sum(axis=0)
-    is_most = votes == votes.max(axis=1, keepdims=True)
-    labels = np.where(is_most, total, -1).argmax(axis=1)
-    return Consensus(
-        labels=np.where(count > 0, labels, -1).astype(np.int32),
-        probabilities=shares,
-        confusion=_confusion(annotations, shares, 0),
-        class_prior=prior,
-        num_labels=count.astype(np.int64),
-        iterations=0,
-        converged=True,
-        log_likelihood=float("nan"),
-    )
-
-
-def dawid_skene(annotations, smoothing=0.0, max_iterations=1000, tolerance=1e-8):
-    """Labels, and how each annotator confuses classes, by maximum likelihood.
-
-    Each annotator a gives class i the label j with probability `confusion[a, i, j]`,
-    independently of the others. Expectation maximisation starts from the shares of
-    votes and alternates
-
-        class_prior, confusion = shares of the probabilities so far
-        probabilities ~ class_prior * product over annotators of confusion
-
-    in logarithms until the log-likelihood of a label grows by less than `tolerance`;
-    the default is that small since EM creeps before single labels change. Nothing is
-    random. The estimate is that of the local maximum next to the vote: if
-    most annotators are wrong on a class together, so is the consensus.
-
-    Args:
-        annotations: `Annotations`.
-        smoothing: Float >= 0, number of labels added to each cell of each confusion
-            matrix. 0 is the estimator as published; with few labels an annotator, say
-            below 10 a class, 0.1 to 1 keeps single labels from counting as certain.
-        max_iterations: Int >= 1.
-        tolerance: Float >= 0, in nats a label.
-
-    Returns:
-        `Consensus`.
-
-    Raises:
-        TypeError: `annotations` is something else.
-        ValueError: A number is out of range.
-
-    Example:
-        >>> labels = [[0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
-        >>> found = dawid_skene(Annotations.from_dense(labels))
-        >>> found.labels.tolist()
-        [0, 1, 0, 1, 0, 1]
-        >>> found.confusion[2].round(2).tolist()
-        [[0.33, 0.67], [0.67, 0.33]]
-
-    Reference:
-        Dawid, Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using the
-        EM Algorithm", Journal of the Royal Statistical Society C, 1979.
-    """
-    owner = "dawid_skene"
-    _check_annotations(owner, annotations)
-    check(
-        owner,
-        _LIMITS,
-        smoothing=smoothing,
-        max_iterations=max_iterations,
-        tolerance=tolerance,
-    )
-    votes = annotations.votes()
-    count = votes.sum(axis=1)
-    probabilities, before, converged = _shares(votes), -np.inf, False
-    iteration = 0
-    while iteration < max_iterations and not converged:
-        iteration += 1
-        prior = probabilities[count > 0].mean(axis=0)
-        confusion = _confusion(annotations, probabilities, smoothing)
-        probabilities, likelihood = _posterior(annotations, prior, confusion, count)
-        converged = likelihood - before < tolerance * len(annotations.labels)
-        before = likelihood
-    labels = np.where(count > 0, probabilities.argmax(axis=1), -1)
-    return Consensus(
-        labels=labels.astype(np.int32),
-        probabilities=probabilities,
-        confusion=confusion,
-        class_prior=prior,
-        num_labels=count.astype(np.int64),
-        iterations=iteration,
-        converged=bool(converged),
-        log_likelihood=float(likelihood),
-    )
-
-
-def annotator_report(annotations, consensus=None):
-    """How often each annotator agrees with the others, and who is at odds with them.
-
-    Args:
-        annotations: `Annotations`.
-        consensus: `Consensus` of these annotations; None estimates it by
-            `dawid_skene`.
-
-    Returns:
-        List of `AnnotatorReport`, the lowest accuracy first.
-
-    Raises:
-        TypeError: `annotations` or `consensus` is something else.
-
-    Example:
-        >>> labels = [[0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
-        >>> worst = annotator_report(Annotations.from_dense(labels))[0]
-        >>> worst.annotator, round(worst.agreement, 2), worst.expected, worst.at_odds
-        ('2', 0.33, 1.0, True)
-    """
-    owner = "annotator_report"
-    _check_annotations(owner, annotations)
-    if consensus is None:
-        consensus = dawid_skene(annotations)
-    if not isinstance(consensus, Consensus):
-        raise ParameterTypeError(owner, "consensus", consensus, "a `Consensus` or None")
-    right = np.einsum("k,akk->a", consensus.class_prior, consensus.confusion)
-    same, pairs = _agreements(annotations)
-    found = []
-    for index, id in enumerate(annotations.annotator_ids.tolist()):
-        mine = annotations.annotators == index
-        shared = same[mine][~np.isnan(same[mine])]
-        others = pairs[mine][~np.isnan(pairs[mine])]
-        agreement = float(shared.mean()) if shared.size else None
-        expected = float(others.mean()) if others.size else None
-        at_odds = False
-        if None not in (agreement, expected):
-            error = np.sqrt(agreement * (1 - agreement) / shared.size)
-            at_odds = bool(agreement + _AT_ODDS * error < expected)
-        found.append(
-            AnnotatorReport(
-                annotator=id,
-                num_labels=int(mine.sum()),
-                num_shared=int(shared.size),
-                agreement=agreement,
-                expected=expected,
-                accuracy=float(right[index]),
-                at_odds=at_odds,
-            )
-        )
-    return sorted(found, key=lambda each: each.accuracy)
-
-
-def _agreements(annotations):
-    """Of each annotation: share of others that agree; agreement of these others."""
-    votes = annotations.votes()
-    total = votes.sum(axis=1)[annotations.examples] - 1
-    own = votes[annotations.examples, annotations.labels]
-    # pairs of equal labels of an example, without those with this annotation
-    equal = (votes * (votes - 1)).sum(axis=1)[annotations.examples] - 2 * (own - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        same = np.where(total > 0, (own - 1) / total, np.nan)
-        pairs = np.where(total > 1, equal / (total * (total - 1)), np.nan)
-    return same, pairs
-
-
-def _shares(votes):
-    count = votes.sum(axis=1, keepdims=True)
-    return votes / np.maximum(count, 1)
-
-
-def _confusion(annotations, probabilities, smoothing):
-    """Confusion matrices by the probabilities of the examples' classes."""
-    classes, annotators = annotations.num_classes, annotations.num_annotators
-    cells = annotations.annotators * classes + annotations.labels
-    counts = np.empty((annotators, classes, classes))
-    for clean in range(classes):
-        weights = probabilities[annotations.examples, clean]
-        found = np.bincount(cells, weights, annotators * classes)
-        counts[:, clean] = found.reshape(annotators, classes)
-    counts = np.maximum(counts + smoothing, _TINY)
-    return counts / counts.sum(axis=2, keepdims=True)
-
-
-def _posterior(annotations, prior, confusion, count):
-    """Probabilities of the classes, and the log-likelihood of the labels."""
-    logarithms = np.log(confusion)
-    logits = np.empty((annotations.num_examples, annotations.num_classes))
-    for clean in range(annotations.num_classes):
-        weights = logarithms[annotations.annotators, clean, annotations.labels]
-        logits[:, clean] = np.bincount(
-            annotations.examples, weights, annotations.num_examples
-        )
-    logits += np.log(np.maximum(prior, np.finfo(np.float64).tiny))
-    largest = logits.max(axis=1, keepdims=True)
-    unscaled = np.exp(logits - largest)
-    sums = unscaled.sum(axis=1, keepdims=True)
-    likelihood = (largest + np.log(sums))[count > 0].sum()
-    return unscaled / sums, float(likelihood)
-
-
-def _check_annotations(owner, annotations):
+def check_annotations(owner, annotations):
+    """Raises a TypeError if `annotations` is no `Annotations`."""
     if not isinstance(annotations, Annotations):
         hint = "A matrix becomes one by `Annotations.from_dense(labels)`."
         kind = type(annotations).__name__

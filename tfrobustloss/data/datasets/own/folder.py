@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets.found import OWNER, Found, in_order, listed
-from tfrobustloss.data.datasets.image_files import EXTENSIONS, read_images
+from tfrobustloss.data.datasets.own.image_files import EXTENSIONS, read_images
 
 TRAIN, TEST = "train", "test"
 _LAYOUT = (
@@ -15,7 +15,7 @@ _LAYOUT = (
 )
 
 
-def read_folder(path, image_size, max_bytes, channels=None):
+def read_folder(path, image_size, max_bytes, channels=None, test=None):
     """Reads the images of a folder, in the order of their class and path.
 
     Args:
@@ -23,6 +23,7 @@ def read_folder(path, image_size, max_bytes, channels=None):
         image_size: `(height, width)` or None.
         max_bytes: Largest size of the images in memory.
         channels: 1, 3, or None, as for `read_images`.
+        test: Name or path of the folder inside that is read as the test set, or None.
 
     Returns:
         `Found`.
@@ -33,7 +34,8 @@ def read_folder(path, image_size, max_bytes, channels=None):
     root, notes = path, []
     if is_split(path):
         root = os.path.join(path, TRAIN)
-        others = [name for name in _folders(path) if name != TRAIN]
+        read = (TRAIN, os.path.basename(os.path.normpath(test or TRAIN)))
+        others = [name for name in _folders(path) if name not in read]
         if others:
             notes.append(
                 f"Of {path} the folder `{TRAIN}` was read, not {listed(others)}. If "

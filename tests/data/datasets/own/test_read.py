@@ -134,6 +134,7 @@ def test_train_and_test_folders(tmp_path):
         assert found.test.class_names == ("a", "b")
         assert found.test.input_shape == (6, 5, 3)  # resized, grey to colour
         assert (found.test.inputs == 7).all()
+        assert not any("was read" in note for note in found.notes)
     save(tmp_path / "test" / "<b>" / "9.png", pixels())
     message = r"label of .*<b>/9\.png` must be a class of .*'a', 'b'.*'<b>'"
     with pytest.raises(ValueError, match=message):

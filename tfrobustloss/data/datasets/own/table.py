@@ -6,9 +6,9 @@ import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets.found import OWNER, Found, coded, listed
-from tfrobustloss.data.datasets.image_files import read_images
 from tfrobustloss.data.datasets.labelled_data import FEATURES, IMAGES, first_repeated
-from tfrobustloss.data.datasets.table_encoding import fit_encoding
+from tfrobustloss.data.datasets.own.image_files import read_images
+from tfrobustloss.data.datasets.own.table_encoding import fit_encoding
 from tfrobustloss.data.datasets.table_file import TableFile
 
 _LABELS = ("label", "target", "class", "y")

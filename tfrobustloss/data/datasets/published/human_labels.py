@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError, ParameterTypeError
-from tfrobustloss.data.datasets import plain_pickle
+from tfrobustloss.data.datasets.published import plain_pickle
 
 _OWNER = "load_human_labels"
 _READABLE = "a .npy, .npz or .pt file of labels"

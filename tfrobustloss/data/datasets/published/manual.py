@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
 from tfrobustloss.data.datasets import splits
-from tfrobustloss.data.datasets.image_dataset import ImageDataset, ImageFiles
+from tfrobustloss.data.datasets.published.image_dataset import ImageDataset, ImageFiles
 
 _CLOTHING_SIZE = (224, 224)
 _CLOTHING_LISTS = {  # split -> keys, labels

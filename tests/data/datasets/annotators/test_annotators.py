@@ -202,3 +202,89 @@ def test_refused_arguments(tmp_path):
     ):
         with pytest.raises(error, match=message):
             act()
+
+
+def own_of(labels, **fields):
+    ids = [f"i{i}" for i in range(len(labels))]
+    inputs = np.zeros((len(labels), 1), "float32")
+    return data.LabelledData(inputs, labels, ("x", "y", "z"), ids, **fields)
+
+
+def test_consensus_becomes_soft_labels_by_id():
+    own = own_of([0, 1, 2, 2], trusted=[3])
+    # i2 first, of other classes in another order; nobody labelled i1
+    votes = [[1, 1, 0], [0, 0, 0], [-1, -1, -1]]
+    table = Annotations.from_dense(votes, ["z", "x"], ["i2", "i0", "i1"])
+    agreed = data.majority_vote(table).apply_to(own)
+    assert agreed.ids.tolist() == ["i0", "i2", "i3"]
+    assert agreed.labels.tolist() == [2, 0, 2]
+    expected = [[0, 0, 1], [2 / 3, 0, 1 / 3], [0, 0, 1]]
+    np.testing.assert_allclose(agreed.soft_labels, expected, atol=1e-6)
+    assert agreed.soft_labels.dtype == np.float32
+    assert agreed.trusted.tolist() == [2]
+    assert "1 examples without an annotation are left out." in agreed.notes
+    np.testing.assert_array_equal(
+        agreed.select([1]).soft_labels, agreed.soft_labels[[1]]
+    )
+    assert agreed.digest != own.select([0, 2, 3]).digest
+    vote = data.majority_vote
+    for ids, names, message in (
+        (["i0", "i1", "i9"], ["x", "z"], r"example 1` must be an id.*'i9'.*skip=\["),
+        (["i0", "i1", "i2"], ["x", "w"], "`class_names` must be a class of .*'w'"),
+    ):
+        other = vote(Annotations.from_dense([[0], [-1], [1]], names, ids))
+        message = message.replace("example 1", "annotated example 1")
+        with pytest.raises(ValueError, match=message):
+            other.apply_to(own)
+    with pytest.raises(TypeError, match="`LabelledData`"):
+        vote(table).apply_to([0, 1])
+
+
+@pytest.mark.parametrize("rows", [[[1.0, 0, 0]], [[0.5, 0, 0]] * 2, [[2.0, -1, 0]] * 2])
+def test_soft_labels_are_rows_of_probabilities(rows):
+    with pytest.raises(ValueError, match="LabelledData: `soft_labels"):
+        own_of([0, 1], soft_labels=rows)
+
+
+def test_fit_on_the_consensus():
+    import keras
+
+    from tfrobustloss import losses
+
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 600)
+    x = (np.eye(3)[truth] * 3 + random.normal(size=(600, 3))).astype("float32")
+    votes = np.stack([truth] * 4, axis=1)
+    guess = random.integers(0, 3, votes.shape)
+    votes = np.where(random.random(votes.shape) < [0.8, 0.6, 0.5, 0.1], votes, guess)
+    votes[random.random(votes.shape) < 0.3] = -1
+    ids = [str(i) for i in range(600)]
+    own = data.LabelledData(x, np.maximum(votes[:, 3], 0), ("x", "y", "z"), ids)
+    table = Annotations.from_dense(votes, own.class_names, ids)
+    agreed = data.dawid_skene(table).apply_to(own)
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(3, activation="softmax")]
+    )
+    loss = losses.GeneralizedCrossEntropy()
+    model.compile(keras.optimizers.Adam(0.05), loss, metrics=["accuracy"])
+    model.fit(agreed.inputs, agreed.soft_labels, epochs=8, batch_size=60, verbose=0)
+    assert np.mean(model.predict(x, verbose=0).argmax(axis=1) == truth) > 0.9
+
+
+def test_rows_of_left_out_examples(tmp_path):
+    own = own_of([0, 1, 2])
+    head = "example,annotator,label"
+    path = write(tmp_path / "a.csv", head, "i0,1,x", "i9,1,y", "i2,2,z")
+    table = data.read_annotations(path, like=own, skip=["i9"])
+    assert table.dense().tolist() == [[0, -1], [-1, -1], [-1, 2]]
+
+
+def test_a_report_as_json():
+    (one, _) = data.annotator_report(Annotations.from_dense([[0, 0], [1, 0]]))
+    found = one.to_json()
+    assert np.shape(found["confusion"]) == (2, 2)
+    assert found["annotator"] == one.annotator
+    other = data.dawid_skene(Annotations.from_dense([[0, 0, 1]]))
+    table = Annotations.from_dense([[0, 0], [1, 0]])
+    with pytest.raises(ValueError, match=r"consensus.confusion.shape` must be \(2, 2"):
+        data.annotator_report(table, other)

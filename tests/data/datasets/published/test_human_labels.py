@@ -11,9 +11,9 @@ import pytest
 
 from tfrobustloss import data
 from tfrobustloss.data import load_human_labels
-from tfrobustloss.data.datasets import plain_pickle
+from tfrobustloss.data.datasets.published import plain_pickle
 
-SHARED = pathlib.Path(__file__).parents[4] / "shared" / "data" / "tfds"
+SHARED = pathlib.Path(__file__).parents[5] / "shared" / "data" / "tfds"
 CLEAN = np.array([6, 9, 9, 4, 1], np.int64)
 WORSE = np.array([4, 9, 0, 5, 1], np.int64)
 

@@ -6,9 +6,13 @@ import os
 import numpy as np
 
 from tfrobustloss._core.validation import ParameterError
-from tfrobustloss.data.datasets import manual
 from tfrobustloss.data.datasets import splits as _splits
-from tfrobustloss.data.datasets.image_dataset import ImageDataset, fitted, read_all
+from tfrobustloss.data.datasets.published import manual
+from tfrobustloss.data.datasets.published.image_dataset import (
+    ImageDataset,
+    fitted,
+    read_all,
+)
 from tfrobustloss.data.noise import CLASS_MAPS
 
 _TEST_EVERY = 4  # of each class of the digits, every fourth image is for testing
@@ -141,74 +145,88 @@ def _load_tfds(name, split, data_dir):
             constraint = "a set with images of one size"
             hint = f"Its shape is {shape}."
             raise ParameterError("load", "name", name, constraint, hint)
-        count = builder.info.splits[base].num_examples
-        chosen = np.arange(count)[part(count)]
-        labels, ids = _read_labels(builder, base, features)
-        images = _read_images(builder, base, chosen, count)
-        images = read_all(images, len(chosen), shape)
+        rows = part(builder.info.splits[base].num_examples)
+        examples = _encoded(builder, base, rows)
+        labels, ids = _read_labels(examples, features)
+        images = read_all(_decoded(builder, examples), len(labels), shape)
     else:
-        labels, ids = _read_labels(builder, stored, features)
+        examples = _encoded(builder, stored)
+        labels, ids = _read_labels(examples, features)
         chosen = _splits.every_kth(labels, piece.test_every, base)
         chosen = chosen[part(len(chosen))]
-        images = _read_images(builder, stored, chosen, len(labels)).map(
+        images = _decoded(builder, _at(examples, chosen)).map(
             lambda image: fitted(image, piece.size, piece.crop)
         )
         images = read_all(images, len(chosen), (*piece.size, shape[-1]))
+        labels, ids = labels[chosen], ids if ids is None else ids[chosen]
     class_names = tuple(features["label"].names)
     _, class_map = CLASS_MAPS.get(builder.name, (None, None))
     return ImageDataset(
-        images,
-        labels[chosen],
-        len(class_names),
-        name,
-        class_names,
-        ids if ids is None else ids[chosen],
-        class_map,
+        images, labels, len(class_names), name, class_names, ids, class_map
     )
 
 
-def _read_labels(builder, split, features):
-    """Class ids of a split, and its example ids or None, without decoding images."""
+def _read_labels(examples, features):
+    """Class ids of encoded examples, and their own ids or None."""
     import tensorflow_datasets as tfds
 
     keys = ["label"]
     if isinstance(features.get("id"), tfds.features.Text):
         keys.append("id")
     found = {key: [] for key in keys}
-    examples = _encoded(builder, split).map(lambda one: {key: one[key] for key in keys})
-    for batch in examples.batch(_BATCH).as_numpy_iterator():
+    parts = examples.map(lambda one: {key: one[key] for key in keys})
+    for batch in parts.batch(_BATCH).as_numpy_iterator():
         for key in keys:
             found[key].append(batch[key])
-    labels = np.concatenate(found["label"]).astype(np.int64)
+    labels = np.concatenate([np.zeros(0, np.int64), *found["label"]]).astype(np.int64)
     if "id" not in keys:
         return labels, None
-    ids = np.concatenate(found["id"])
+    ids = np.concatenate([np.zeros(0, object), *found["id"]])
     return labels, np.array([one.decode() for one in ids.tolist()], str)
 
 
-def _read_images(builder, split, chosen, count):
-    """The images at the ascending indices `chosen`, as a `tf.data.Dataset`."""
+def _at(examples, chosen):
+    """The examples at ascending indices."""
     import tensorflow as tf
 
-    is_chosen = np.zeros(count, bool)
+    end = chosen[-1] + 1 if len(chosen) else 0  # nothing behind it is read
+    is_chosen = np.zeros(end, bool)
     is_chosen[chosen] = True
     flags = tf.data.Dataset.from_tensor_slices(is_chosen)
-    kept = tf.data.Dataset.zip(_encoded(builder, split), flags).filter(
-        lambda example, keep: keep
-    )
+    kept = tf.data.Dataset.zip(examples, flags).filter(lambda example, keep: keep)
+    return kept.map(lambda example, keep: example)
+
+
+def _decoded(builder, examples):
+    """The images of encoded examples, as a `tf.data.Dataset`."""
+    import tensorflow as tf
+
     decode = builder.info.features["image"].decode_example
-    return kept.map(
-        lambda example, keep: decode(example["image"]),
-        num_parallel_calls=tf.data.AUTOTUNE,
+    return examples.map(
+        lambda example: decode(example["image"]), num_parallel_calls=tf.data.AUTOTUNE
     )
 
 
-def _encoded(builder, split):
-    """The examples of a split in the stored order, their images not yet decoded."""
+def _encoded(builder, split, rows=None):
+    """The examples of a split in the stored order, their images not yet decoded.
+
+    Args:
+        builder: TFDS builder.
+        split: Name of the split.
+        rows: Slice with both ends, of the examples that are read; None for all.
+    """
     import tensorflow_datasets as tfds
 
     skip = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_dataset(split=split, decoders=skip)
+    if rows is None:
+        return builder.as_dataset(split=split, decoders=skip)
+    count = rows.stop - rows.start
+    if count and len(builder.info.splits[split].shard_lengths) == 1:
+        part = f"{split}[{rows.start}:{rows.stop}]"
+        return builder.as_dataset(split=part, decoders=skip)
+    # TFDS takes turns among several files, but not in a slice of the split
+    whole = builder.as_dataset(split=split, decoders=skip)
+    return whole.skip(rows.start).take(count)
 
 
 def _find_builder(name, data_dir):

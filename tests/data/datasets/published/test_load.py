@@ -1,15 +1,17 @@
 """Image sets: the embedded digits always, TFDS on tiny sets and on real ones."""
 
 import dataclasses
+import importlib
 import pathlib
 import sys
+import types
 
 import numpy as np
 import pytest
 
 from tfrobustloss import data
 
-SHARED = pathlib.Path(__file__).parents[4] / "shared" / "data" / "tfds"
+SHARED = pathlib.Path(__file__).parents[5] / "shared" / "data" / "tfds"
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +229,58 @@ def test_shared_sets(name, split, shape, labels):
     maps = {"mnist": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}, "kmnist_10k": None}
     assert loaded.asymmetric_map == maps.get(name, {9: 1, 2: 0, 3: 5, 5: 3, 4: 7})
     assert (loaded.ids is not None) == (name == "cifar10")
+
+
+class _Watched:
+    """A TFDS builder that tells what was asked for, and how many examples were read."""
+
+    def __init__(self, builder, files=1):
+        self._builder, self._files = builder, files
+        self.asked, self.read = [], 0
+
+    def __getattr__(self, name):
+        return getattr(self._builder, name)
+
+    @property
+    def info(self):
+        splits = {
+            name: types.SimpleNamespace(
+                num_examples=split.num_examples, shard_lengths=[1] * self._files
+            )
+            for name, split in self._builder.info.splits.items()
+        }
+        return types.SimpleNamespace(
+            splits=splits, features=self._builder.info.features
+        )
+
+    def as_dataset(self, split, **options):
+        import tensorflow as tf
+
+        self.asked.append(split)
+        whole = self._builder.as_dataset(split=split, **options)
+
+        def examples():
+            for example in whole:
+                self.read += 1
+                yield example
+
+        return tf.data.Dataset.from_generator(
+            examples, output_signature=whole.element_spec
+        )
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_slice_alone_is_read(tiny, monkeypatch, files):
+    module = importlib.import_module(data.load.__module__)  # `load` is a function
+
+    watched = _Watched(module._find_builder("pets", tiny), files)
+    monkeypatch.setattr(module, "_find_builder", lambda *arguments: watched)
+    pets = data.load("pets", "train[1:3]", tiny)
+    assert pets.labels.tolist() == [1, 2]
+    assert pets.images[:, 0, 0, 0].tolist() == [40, 80]
+    # labels, then images; of several files the examples in front are read too
+    assert watched.read == 2 * (2 if files == 1 else 3)
+    assert set(watched.asked) == {"train[1:3]" if files == 1 else "train"}
+    watched.read = 0
+    assert len(data.load("pets", "train[3:3]", tiny).labels) == 0
+    assert watched.read == 0

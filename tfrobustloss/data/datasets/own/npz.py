@@ -28,7 +28,7 @@ def read_npz(path, max_bytes):
         ValueError: An array is missing, holds Python objects, is too large, or does
             not fit the others.
     """
-    arrays = _arrays(path, max_bytes)
+    arrays = arrays_of(path, _KNOWN, max_bytes, _MADE)
     kinds = [name for name in ("images", "features") if name in arrays]
     if len(kinds) != 1 or "labels" not in arrays:
         constraint = "a file of `labels` and either `images` or `features`"
@@ -51,7 +51,7 @@ def read_npz(path, max_bytes):
     labels, names = _classes(name_of, labels, arrays.get("class_names"))
     ids = [str(index) for index in range(len(labels))]
     if "ids" in arrays:
-        ids = _texts(name_of("ids"), arrays["ids"])
+        ids = texts_of(name_of("ids"), arrays["ids"])
         _check_length(name_of("ids"), ids, inputs)
     return Found(
         inputs=inputs,
@@ -63,22 +63,37 @@ def read_npz(path, max_bytes):
     )
 
 
-def _arrays(path, max_bytes):
+def arrays_of(path, names, max_bytes, made):
+    """Arrays of a `.npz` file by their names; those of Python objects are refused.
+
+    Args:
+        path: Path of the file.
+        names: Names of the arrays that are read, where they are there.
+        max_bytes: Largest size of each array.
+        made: Sentence on how to make the file, for errors.
+
+    Returns:
+        Dict of names to arrays.
+
+    Raises:
+        ValueError: It is no such file, or an array holds Python objects or is too
+            large.
+    """
     hint = "Raise `max_bytes` if that much memory is free."
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 name = member.removesuffix(".npy")
-                if name in _KNOWN:
+                if name in names:
                     with archive.open(member) as file:
                         size = _bytes(f"{path}, {name}", file)
                     check_bytes(f"{path}, {name}", size, max_bytes, hint)
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name in _KNOWN}
+            return {name: archive[name] for name in archive.files if name in names}
     except ParameterError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = f"{' '.join(str(error).split())[:200]}. {_MADE}"
+        reason = f"{' '.join(str(error).split())[:200]}. {made}"
         raise ParameterError(OWNER, "path", path, "a .npz file", reason) from None
 
 
@@ -135,28 +150,36 @@ def _classes(name_of, labels, given):
         return name_of(f"labels[{index}]")
 
     if given is not None:
-        names = tuple(_texts(name_of("class_names"), given))
+        names = tuple(texts_of(name_of("class_names"), given))
         if labels.dtype.kind in "iu":
             for index in np.flatnonzero((labels < 0) | (labels >= len(names)))[:1]:
                 constraint = f"from 0 to {len(names) - 1}, a place in `class_names`"
                 value = int(labels[index])
                 raise ParameterError(OWNER, place(index), value, constraint)
             return labels.astype(np.int64), names
-        texts = _texts(name_of("labels"), labels)
+        texts = texts_of(name_of("labels"), labels)
         codes = {text: code for code, text in enumerate(names)}
         for index, text in enumerate(texts):
             if text not in codes:
                 raise ParameterError(OWNER, place(index), text, "in `class_names`")
         return np.array([codes[text] for text in texts], np.int64), names
-    texts = _texts(name_of("labels"), labels)
+    texts = texts_of(name_of("labels"), labels)
     if "" in texts:
         constraint = "a label"
         raise ParameterError(OWNER, place(texts.index("")), "", constraint)
     return coded(texts, place, "labels")
 
 
-def _texts(name, values):
-    """Numbers or text as a list of text."""
+def texts_of(name, values):
+    """A one-dimensional array of numbers or text as a list of text.
+
+    Args:
+        name: What to call it in errors.
+        values: Array.
+
+    Raises:
+        ValueError: It has more axes, or holds something else.
+    """
     if values.ndim != 1:
         raise ParameterError(OWNER, f"{name}.shape", values.shape, "one-dimensional")
     if values.dtype.kind == "S":

@@ -14,7 +14,6 @@ from tfrobustloss._core.validation import (
     check,
     check_flag,
 )
-from tfrobustloss.data.datasets import corrections as _corrections
 from tfrobustloss.data.datasets.found import OWNER, Found, listed
 from tfrobustloss.data.datasets.labelled_data import (
     FEATURES,
@@ -22,10 +21,11 @@ from tfrobustloss.data.datasets.labelled_data import (
     LabelledData,
     first_repeated,
 )
-from tfrobustloss.data.datasets.load import load
-from tfrobustloss.data.datasets.read_folder import is_split, read_folder
-from tfrobustloss.data.datasets.read_npz import read_npz
-from tfrobustloss.data.datasets.read_table import read_table
+from tfrobustloss.data.datasets.own import corrections as _corrections
+from tfrobustloss.data.datasets.own.folder import is_split, read_folder
+from tfrobustloss.data.datasets.own.npz import read_npz
+from tfrobustloss.data.datasets.own.table import read_table
+from tfrobustloss.data.datasets.published import load
 from tfrobustloss.data.datasets.table_file import CSV, PARQUET, open_text
 
 _TABLES = (*CSV, *PARQUET)
@@ -132,6 +132,7 @@ def read(
         "image_size": _checked_size(image_size),
         "max_bytes": max_bytes,
         "data_dir": data_dir,
+        "test": os.fspath(test) if isinstance(test, str | os.PathLike) else None,
     }
     for name in ("label", "image", "id"):
         if options[name] is not None and not isinstance(options[name], str):
@@ -187,7 +188,7 @@ def _found(name, path, split, options, like=None):
         size, channels = like.input_shape[:2], like.input_shape[2]
     kind = os.path.splitext(path)[1].lower()
     if os.path.isdir(path):
-        return read_folder(path, size, options["max_bytes"], channels)
+        return read_folder(path, size, options["max_bytes"], channels, options["test"])
     if os.path.isfile(path) and kind in _TABLES:
         columns = {
             key: options[key]

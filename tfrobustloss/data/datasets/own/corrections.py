@@ -34,6 +34,11 @@ class Correction:
     label: str
     line: int
 
+    @property
+    def drops(self):
+        """True if the example is left out."""
+        return self.label.strip() == DROP
+
 
 def write_corrections(path, ids, given, likelier, confidence, labels=None):
     """Writes a CSV file of labels to check, which `read(corrections=)` applies.
@@ -169,7 +174,7 @@ def apply(owner, path, data):
         if label in codes:
             changed += int(labels[index] != codes[label])
             labels[index] = codes[label]
-        elif label == DROP:
+        elif one.drops:
             kept[index] = False
         else:
             names = ", ".join(map(repr, data.class_names[:20]))
