@@ -9,7 +9,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.distributionally_robust import worst_mean
-from tfrobustloss.losses.labels import decode, to_float
+from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.rows import row_max, row_sum
 
 _LIMITS = {
@@ -47,7 +47,8 @@ def adaptive_label_distributionally_robust(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         margin: Float >= 0, `c` in the paper.
         alpha: Float > 1; larger keeps `t` nearer to `temperature`.
         temperature: Float in [0.01, 100], lambda 0 in the paper.
@@ -77,10 +78,7 @@ def adaptive_label_distributionally_robust(
     check(owner, _LIMITS, margin=margin, alpha=alpha, temperature=temperature)
     labels, prediction = decode(y_true, y_pred, from_logits)
     log_classes = math.log(labels.num_classes)
-    z = to_float(y_pred) if from_logits else prediction.log()
-    if z.shape[-1] != labels.num_classes:  # one unit for two classes
-        z = prediction.log()
-    scores = _scaled(z)
+    scores = _scaled(prediction.logits())
     fixed = ops.stop_gradient(scores) / temperature
     shifted = fixed - row_max(fixed)
     exp = ops.exp(shifted)

@@ -11,7 +11,6 @@ from tfrobustloss.losses.base import (
     _widen,
     without_excluded,
 )
-from tfrobustloss.losses.labels import Labels
 
 
 class BatchLoss(FunctionLoss):
@@ -42,7 +41,7 @@ class BatchLoss(FunctionLoss):
             sample_weight = _one_per_example(sample_weight, y_pred)
 
         def compute():
-            labels = Labels(y_true, y_pred, self.ignore_class)
+            labels = self._labels(y_true, y_pred)
             weights = [w for w in (mask, sample_weight) if w is not None]
             if self.ignore_class is not None:
                 weights.append(ops.logical_not(labels.equal(self.ignore_class)))

@@ -36,7 +36,8 @@ def peer(y_true, y_pred, sample_weight=None, alpha=1.0, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         sample_weight: None, or how often each example counts, shape `(...)`.
         alpha: Float >= 0. 0 is cross-entropy.
         from_logits: Whether `y_pred` holds logits.

@@ -39,7 +39,8 @@ def s_divergence(y_true, y_pred, alpha=0.5, lambda_=0.0, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         alpha: Float in (0, 1]. Larger is more robust and slower to fit.
         lambda_: Float in [-1, 0], lambda in the paper. Lower is more robust.
         from_logits: Whether `y_pred` holds logits.
