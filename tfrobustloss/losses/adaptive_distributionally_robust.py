@@ -94,7 +94,8 @@ def _scaled(z):
     """`z / mean(abs(z))`, finite with its slope for every finite `z`."""
     largest = ops.stop_gradient(row_max(ops.abs(z)))
     z = z / ops.maximum(largest, _SMALLEST_SCALE)
-    mean = row_sum(ops.abs(z)) / z.shape[-1]
+    # not `abs`, whose slope at 0 is 1 on JAX and 0 elsewhere
+    mean = row_sum(z * ops.stop_gradient(ops.sign(z))) / z.shape[-1]
     return z / ops.maximum(mean, 1 / z.shape[-1])  # more than that, but near 0
 
 

@@ -186,18 +186,22 @@ class RecentCrossEntropy(keras.metrics.Metric):
         losses = cross_entropy(y_true, y_pred, from_logits=self.from_logits)
         losses = ops.clip(ops.reshape(losses, (-1,)), _LOWEST, _HIGHEST)
         losses = ops.cast(ops.stop_gradient(losses), "float32")
-        queue = ops.concatenate([losses, self._values])[: self.queue_size]
+        state = self._values, self._count, self._recording
+        values, count, recording = map(ops.convert_to_tensor, state)  # JAX needs it
+        queue = ops.concatenate([losses, values])[: self.queue_size]
         queue = ops.reshape(queue, (self.queue_size,))
-        count = self._count + ops.cast(ops.size(losses), "float32")
-        count = ops.minimum(count, self.queue_size)
-        on = self._recording > 0
-        self._values.assign(ops.where(on, queue, self._values))
-        self._count.assign(ops.where(on, count, self._count))
+        longer = ops.minimum(
+            count + ops.cast(ops.size(losses), "float32"), self.queue_size
+        )
+        self._values.assign(ops.where(recording > 0, queue, values))
+        self._count.assign(ops.where(recording > 0, longer, count))
 
     def result(self):
         """Mean of the queue, a scalar tensor; 0 while it is empty."""
         # what is not filled yet is 0
-        return ops.divide_no_nan(ops.sum(self._values), self._count)
+        return ops.divide_no_nan(
+            ops.sum(self._values), ops.convert_to_tensor(self._count)
+        )
 
     def reset_state(self):
         """Keeps the queue, which goes on from epoch to epoch."""
