@@ -217,7 +217,9 @@ def _summary(estimate, source, created, facts, notes):
         f'<p class="rate">About {markup.percent(rate.rate)} % of the labels are '
         "wrong</p>\n"
         f"<p>{100 * rate.confidence:g} % interval: {ends}. It is of the sampling of "
-        "examples, and knows nothing of the network's own mistakes.</p>\n"
+        "examples alone. It takes for granted that the network's mistakes are told "
+        "from wrong labels: where it makes many, the rate itself can be several points "
+        "off, most where a class is confused with one other.</p>\n"
         f"{markup.definitions(facts)}{markup.bullets(notes)}</header>\n<main>\n"
     )
 

@@ -4,9 +4,12 @@ The model is `P(label | x) = softmax(scale * u(x) + offset) T`, where `u` is the
 logarithm of the clean probabilities that a first, rough matrix gives. Scale and offset
 let them be sharper and shifted. `T` is then what remains of the labels' spread where
 the clean class is sure. The likelihood has more than one peak, so the fit starts from
-several first matrices, and the one that makes the labels likeliest is kept. Where the
-data cannot tell unsure classes from wrong labels, classes are taken to be sure: by a
-prior on the scale, and by taking the noisiest of equally likely matrices.
+several first matrices, and the one that makes the labels likeliest is kept. A first
+matrix with too little noise leaves some of it in `u`, which no scale takes out: the
+matrix that is found then has too little as well, of pair noise most. So the fit is
+repeated from the matrix found, as long as that makes the labels much likelier. Where
+the data cannot tell unsure classes from wrong labels, classes are taken to be sure: by
+a prior on the scale, and by taking the noisiest of equally likely matrices.
 """
 
 import numpy as np
@@ -22,6 +25,7 @@ _ITERATIONS, _AGAIN = 300, 20
 _TOLERANCE = 1e-7  # of the mean loss of an example
 _LOG_SCALE = 2.0  # mean of its prior: sharp
 _EQUAL = 2.0  # difference of log likelihoods that means nothing
+_ROUNDS, _GAIN = 20, 10.0  # refits from the matrix found; what each has to gain
 _TINY = 1e-300
 
 
@@ -38,22 +42,36 @@ class Likelihood:
     """
 
     def __init__(self, labels, probabilities):
-        everything = np.ones(len(labels))
-        ends = []
-        for first in _first_matrices(labels, probabilities):
-            model = _Model(labels, probabilities, first)
-            point = model.solve(everything, model.start, _ITERATIONS)
-            matrix, clean = model.unfold(point)
-            likelihood = np.maximum((clean * matrix[:, labels].T).sum(axis=1), _TINY)
-            ends.append((np.log(likelihood).sum(), np.trace(matrix), model, point))
-        least = max(end[0] for end in ends) - _EQUAL
-        likely = [end for end in ends if end[0] >= least]
-        *_, self._model, self._point = min(likely, key=lambda end: end[1])
-        self.matrix, self.clean = self._model.unfold(self._point)
+        ends = [
+            _End(labels, probabilities, first)
+            for first in _first_matrices(labels, probabilities)
+        ]
+        least = max(end.likelihood for end in ends) - _EQUAL
+        likely = [end for end in ends if end.likelihood >= least]
+        best = min(likely, key=lambda end: np.trace(end.matrix))
+        for _ in range(_ROUNDS):
+            end = _End(labels, probabilities, best.matrix)
+            if end.likelihood < best.likelihood + _GAIN:
+                break
+            best = end
+        self._model, self._point = best.model, best.point
+        self.matrix, self.clean = best.matrix, best.clean
 
     def again(self, weights):
         """Refits with other weights of the examples, from the fit to all of them."""
         return self._model.unfold(self._model.solve(weights, self._point, _AGAIN))
+
+
+class _End:
+    """The fit from one first matrix, and the log likelihood of the labels."""
+
+    def __init__(self, labels, probabilities, first):
+        self.model = _Model(labels, probabilities, first)
+        everything = np.ones(len(labels))
+        self.point = self.model.solve(everything, self.model.start, _ITERATIONS)
+        self.matrix, self.clean = self.model.unfold(self.point)
+        chosen = (self.clean * self.matrix[:, labels].T).sum(axis=1)
+        self.likelihood = np.log(np.maximum(chosen, _TINY)).sum()
 
 
 def _first_matrices(labels, probabilities):
