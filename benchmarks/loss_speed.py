@@ -7,6 +7,8 @@ All losses see the same logits. The baseline is
 our losses is timed on one-hot labels and on class ids. Repeats are interleaved: every
 round times each program once, in a new order, and ratios are medians of the ratios
 within a round. On JAX (`KERAS_BACKEND=jax`) everything is compiled.
+
+The losses of numbers have a table of their own, relative to `keras.losses.Huber`.
 """
 
 import argparse
@@ -68,6 +70,17 @@ SLOW_BY_NATURE = {
 # Temperatures without a bar, beside the default one that has it: powers that are no
 # multiple of 1/2 take a logarithm and an exponential a class and Newton step.
 OTHER_TEMPERATURES = {"BiTemperedLogistic .5 4", "BiTemperedLogistic .7 1.3"}
+HUBER = "keras Huber"
+NUMBERS = {
+    HUBER: keras.losses.Huber(),
+    "GeneralRobust 2": losses.GeneralRobust(2.0),
+    "GeneralRobust 1 (Charbonnier)": losses.GeneralRobust.charbonnier(),
+    "GeneralRobust 0 (Cauchy)": losses.GeneralRobust.cauchy(),
+    "GeneralRobust -2 (Geman-McClure)": losses.GeneralRobust.geman_mcclure(),
+    "GeneralRobust -inf (Welsch)": losses.GeneralRobust.welsch(),
+    "GeneralRobust 0.5": losses.GeneralRobust(0.5),
+    "GeneralRobust 1.5": losses.GeneralRobust(1.5),
+}
 SQUARED = [0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]
 GENERAL = [0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1]
 
@@ -125,6 +138,45 @@ def wait(result):
     return float(value)
 
 
+def interleaved(steps, prediction, rounds, rng):
+    """Seconds of each program in each round, after two that do not count."""
+    for run in steps.values():
+        wait(run(prediction))
+        wait(run(prediction))
+    times = {key: [] for key in steps}
+    keys = list(steps)
+    for _ in range(rounds):
+        for index in rng.permutation(len(keys)):
+            start = time.perf_counter()
+            wait(steps[keys[index]](prediction))
+            times[keys[index]].append(time.perf_counter() - start)
+    return times
+
+
+def measure_numbers(count, xla, rounds, seed=0):
+    """The same for the losses of numbers, of `count` targets of one output."""
+    rng = np.random.default_rng(seed)
+    y_true, y_pred = (
+        keras.ops.convert_to_tensor(rng.normal(0, 3, (count, 1)).astype("float32"))
+        for _ in range(2)
+    )
+    steps = {name: step(loss, y_true, xla) for name, loss in NUMBERS.items()}
+    times = interleaved(steps, y_pred, rounds, rng)
+    return [
+        {
+            "loss": name,
+            "labels": "numbers",
+            "classes": count,
+            "xla": xla,
+            "milliseconds": 1e3 * statistics.median(values),
+            "ratio": statistics.median(
+                a / b for a, b in zip(values, times[HUBER], strict=True)
+            ),
+        }
+        for name, values in times.items()
+    ]
+
+
 def measure(num_classes, batch, xla, rounds, seed=0, every=1):
     """Median milliseconds and median ratio to the baseline, per program.
 
@@ -143,16 +195,7 @@ def measure(num_classes, batch, xla, rounds, seed=0, every=1):
         key: step(loss, labels[key[1]], xla)
         for key, loss in list(programs(num_classes).items())[::every]
     }
-    for run in steps.values():
-        wait(run(logits))
-        wait(run(logits))
-    times = {key: [] for key in steps}
-    keys = list(steps)
-    for _ in range(rounds):
-        for index in rng.permutation(len(keys)):
-            start = time.perf_counter()
-            wait(steps[keys[index]](logits))
-            times[keys[index]].append(time.perf_counter() - start)
+    times = interleaved(steps, logits, rounds, rng)
     baseline = times[BASELINE, "one-hot"]
     return [
         {
@@ -186,7 +229,7 @@ def missed(rows):
             )
 
 
-def print_table(rows):
+def print_table(rows, baseline=BASELINE):
     """One line a loss, one column a setting."""
     settings = sorted({(row["classes"], row["xla"]) for row in rows})
     cells = {
@@ -194,12 +237,12 @@ def print_table(rows):
     }
     names = dict.fromkeys((row["loss"], row["labels"]) for row in rows)
     heads = [f"{c} {'xla' if x else 'graph'}" for c, x in settings]
-    print(f"{'x Keras cross-entropy':50s}" + "".join(f"{h:>12s}" for h in heads))
+    print(f"{'x ' + baseline:50s}" + "".join(f"{h:>12s}" for h in heads))
     for name, kind in names:
         line = f"{name + ' (' + kind + ')':50s}"
         for setting in settings:
             row = cells[(name, kind, *setting)]
-            text = f"{row['milliseconds']:.2f} ms" if name == BASELINE else ""
+            text = f"{row['milliseconds']:.2f} ms" if name == baseline else ""
             line += f"{text or format(row['ratio'], '.2f'):>12s}"
         print(line)
 
@@ -220,7 +263,12 @@ def main(argv=None):
         for xla in modes:
             every = 8 if options.smoke else 1
             rows += measure(num_classes, batch, xla, rounds, every=every)
+    numbers = []
+    for xla in modes:
+        numbers += measure_numbers(100 if options.smoke else 100_000, xla, rounds)
     print_table(rows)
+    print_table(numbers, HUBER)
+    rows += numbers
     settings = {"batch": batch, "rounds": rounds, "classes": classes}
     record.write(options.json, "loss_speed", settings, rows)
     problems = list(missed(rows))
