@@ -25,9 +25,11 @@ def line(count=512, noise=0.3, outliers=0.0, seed=0):
     return x.astype("float32"), y.astype("float32")
 
 
-def fit(model, x, y, epochs=60):
-    model.compile(keras.optimizers.Adam(0.02), jit_compile=False)
-    model.fit(x, y, batch_size=128, epochs=epochs, verbose=0)
+def fit(model, x, y, loss=None, steps=200):
+    """Trains by steps on all the data, in one epoch: each costs as many as a few."""
+    model.compile(keras.optimizers.Adam(0.05), loss, jit_compile=False)
+    repeated = (np.tile(each, (steps, 1)) for each in (x, y))
+    model.fit(*repeated, batch_size=len(x), shuffle=False, verbose=0)
     return model
 
 
@@ -38,7 +40,7 @@ def error(model):
 
 
 def test_the_noise_of_gaussian_data():
-    model = fit(AdaptiveRobust(network(), speed=5.0), *line(noise=0.3))
+    model = fit(AdaptiveRobust(network(), speed=5.0), *line(2048, noise=0.3))
     assert model.scale[0] == pytest.approx(0.3, rel=0.1)
     assert model.alpha[0] > 1.7
     assert error(model) < 0.05
@@ -49,9 +51,7 @@ def test_outliers():
     model = fit(AdaptiveRobust(network(), speed=5.0), x, y)
     assert model.alpha[0] < 0.7
     assert model.scale[0] < 0.4
-    squared = network()
-    squared.compile(keras.optimizers.Adam(0.02), "mse")
-    squared.fit(x, y, batch_size=128, epochs=60, verbose=0)
+    squared = fit(network(), x, y, "mse")
     # the mean of 20 % of outliers of 10 on average is off by 2
     assert error(model) < 0.1 < 1 < error(squared)
 
@@ -76,12 +76,12 @@ def test_first_values_and_the_loss_by_hand():
     random = np.random.default_rng(0)
     x, y = (random.normal(size=(4, 2)).astype("float32") for _ in "xy")
     fixed = losses.GeneralRobust(0.5, 0.2, normalized=True)
-    expected = float(fixed(y, model(x)))
+    expected = float(numpy(fixed(y, model(x))))
     received = model.evaluate(x, y, verbose=0, return_dict=True)
     np.testing.assert_allclose(received["loss"], expected, rtol=1e-5)
     np.testing.assert_allclose(received["mae"], np.abs(numpy(model(x)) - y).mean())
     weights = np.float32([0, 1, 2, 0])
-    expected = float(fixed(y, model(x), weights))
+    expected = float(numpy(fixed(y, model(x), weights)))
     received = model.evaluate(x, y, sample_weight=weights, verbose=0)[0]
     np.testing.assert_allclose(received, expected, rtol=1e-5)
 
@@ -104,7 +104,7 @@ def test_penalties_of_layers_count():
     alone = losses.GeneralRobust(1.0, normalized=True)(y, model(x))
     penalty = 10 * np.square(inner.get_weights()[0]).sum()
     received = model.evaluate(x, y, verbose=0)
-    np.testing.assert_allclose(received, float(alone) + penalty, rtol=1e-5)
+    np.testing.assert_allclose(received, float(numpy(alone)) + penalty, rtol=1e-5)
 
 
 def test_at_the_ends_it_goes_on():
@@ -112,7 +112,7 @@ def test_at_the_ends_it_goes_on():
     x = np.zeros((8, 1), "float32")
     model = AdaptiveRobust(network(), min_scale=0.01, speed=1e3)
     model.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
-    model.fit(x, x, epochs=20, verbose=0)
+    model.fit(x, x, epochs=3, verbose=0)
     assert model.scale[0] == pytest.approx(0.01, rel=1e-3)
     assert 0 <= model.alpha[0] <= 2
     for weights in ([1e3], [-1e3]):
@@ -131,7 +131,8 @@ def test_saves_and_loads(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert isinstance(again, AdaptiveRobust)
-    assert again.get_config() == model.get_config()
+    for name in AdaptiveRobust.names:
+        assert getattr(again, name) == getattr(model, name)
     np.testing.assert_array_equal(again.alpha, model.alpha)
     np.testing.assert_array_equal(again.scale, model.scale)
     np.testing.assert_allclose(numpy(again(x)), numpy(model(x)), atol=1e-6)

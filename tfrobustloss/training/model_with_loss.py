@@ -130,7 +130,7 @@ class _Weighted(keras.losses.Loss):
     """Keras' weighting, masking and mean of losses that are computed already."""
 
     def __init__(self):
-        super().__init__(dtype="float32")
+        super().__init__(name="loss", dtype="float32")
 
     def call(self, y_true, y_pred):
         return y_pred
