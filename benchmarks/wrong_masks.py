@@ -7,7 +7,7 @@ returns two classes a pixel. Of the training masks, a share is eroded by three p
 or shifted by up to five in a direction of its own; test masks are right. Every loss has
 the same networks, images, wrong masks and optimizer. The figure is the mean over test
 images of the foreground's intersection over union after the last epoch, in %, as mean
-and standard deviation over seeds. A minute or two on two cores.
+and standard deviation over seeds. A few minutes on two cores; what is measured is written after each loss.
 """
 
 import argparse
@@ -25,7 +25,6 @@ SIZE = 32
 NOISES = {
     "none": (0.0, None),
     "eroded .4": (0.4, lambda mask, random: ndimage.binary_erosion(mask, iterations=3)),
-    "eroded .6": (0.6, lambda mask, random: ndimage.binary_erosion(mask, iterations=3)),
     "shifted .6": (0.6, lambda mask, random: shifted(mask, random)),
 }
 FOREGROUND = {"classes": [1], "from_logits": True}
@@ -164,7 +163,7 @@ def main(argv=None):
     """Trains all losses and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", help="file for the figures")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, default=160, help="training images")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--smoke", action="store_true", help="small and quick")
@@ -177,8 +176,8 @@ def main(argv=None):
     results = {}
     for name in names:
         results[name] = measure(name, noises, **settings)
+        record.write(options.json, "wrong_masks", settings, results)
     print(table(results))
-    record.write(options.json, "wrong_masks", settings, results)
 
 
 if __name__ == "__main__":
