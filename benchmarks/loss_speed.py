@@ -10,6 +10,7 @@ within a round. On JAX (`KERAS_BACKEND=jax`) everything is compiled.
 
 One unit for two classes has a table of its own: 100,000 logits, against
 `keras.losses.BinaryCrossentropy(from_logits=True)`.
+The losses of numbers have a third, relative to `keras.losses.Huber`.
 """
 
 import argparse
@@ -75,6 +76,17 @@ UNIT_EXCEPTIONS = {"GeneralizedCrossEntropy": "two exponentials more"}
 # Temperatures without a bar, beside the default one that has it: powers that are no
 # multiple of 1/2 take a logarithm and an exponential a class and Newton step.
 OTHER_TEMPERATURES = {"BiTemperedLogistic .5 4", "BiTemperedLogistic .7 1.3"}
+HUBER = "keras Huber"
+NUMBERS = {
+    HUBER: keras.losses.Huber(),
+    "GeneralRobust 2": losses.GeneralRobust(2.0),
+    "GeneralRobust 1 (Charbonnier)": losses.GeneralRobust.charbonnier(),
+    "GeneralRobust 0 (Cauchy)": losses.GeneralRobust.cauchy(),
+    "GeneralRobust -2 (Geman-McClure)": losses.GeneralRobust.geman_mcclure(),
+    "GeneralRobust -inf (Welsch)": losses.GeneralRobust.welsch(),
+    "GeneralRobust 0.5": losses.GeneralRobust(0.5),
+    "GeneralRobust 1.5": losses.GeneralRobust(1.5),
+}
 SQUARED = [0, 0, 0, 2, 0, 0, -2, 0, 0, 0, 0, 0]
 GENERAL = [0.1, 0.2, 1, -2, 3, -4, 0.5, -0.6, 0.7, -0.8, 0.9, -1]
 
@@ -136,6 +148,35 @@ def wait(result):
     return float(value)
 
 
+def interleaved(steps, prediction, rounds, rng):
+    """Seconds of each program in each round, after two that do not count."""
+    for run in steps.values():
+        wait(run(prediction))
+        wait(run(prediction))
+    times = {key: [] for key in steps}
+    keys = list(steps)
+    for _ in range(rounds):
+        for index in rng.permutation(len(keys)):
+            start = time.perf_counter()
+            wait(steps[keys[index]](prediction))
+            times[keys[index]].append(time.perf_counter() - start)
+    return times
+
+
+def measure_numbers(count, xla, rounds, seed=0):
+    """The same for the losses of numbers, of `count` targets of one output."""
+    rng = np.random.default_rng(seed)
+    y_true, y_pred = (
+        keras.ops.convert_to_tensor(rng.normal(0, 3, (count, 1)).astype("float32"))
+        for _ in range(2)
+    )
+    steps = {
+        (name, "numbers"): step(loss, y_true, xla) for name, loss in NUMBERS.items()
+    }
+    common = {"classes": count, "xla": xla}
+    return timed(steps, y_pred, rounds, rng, (HUBER, "numbers"), common)
+
+
 def measure(num_classes, batch, xla, rounds, seed=0, every=1):
     """Median milliseconds and median ratio to the baseline, per program.
 
@@ -183,16 +224,7 @@ def measure_unit(batch, xla, rounds, seed=0):
 
 def timed(steps, logits, rounds, rng, baseline, common):
     """Rows of the median times, and of ratios to that of `baseline`."""
-    for run in steps.values():
-        wait(run(logits))
-        wait(run(logits))
-    times = {key: [] for key in steps}
-    keys = list(steps)
-    for _ in range(rounds):
-        for index in rng.permutation(len(keys)):
-            start = time.perf_counter()
-            wait(steps[keys[index]](logits))
-            times[keys[index]].append(time.perf_counter() - start)
+    times = interleaved(steps, logits, rounds, rng)
     return [
         {
             "loss": name,
@@ -269,11 +301,13 @@ def main(argv=None):
     if rows:
         print_table(rows)
     unit_batch = 100 if options.smoke else UNIT_BATCH
-    units = []
+    units, numbers = [], []
     for xla in modes:
         units += measure_unit(unit_batch, xla, rounds)
+        numbers += measure_numbers(100 if options.smoke else 100_000, xla, rounds)
     print_table(units, UNIT_BASELINE)
-    rows += units
+    print_table(numbers, HUBER)
+    rows += [*units, *numbers]
     settings = {"batch": batch, "rounds": rounds, "classes": classes}
     settings["unit_batch"] = unit_batch
     record.write(options.json, "loss_speed", settings, rows)

@@ -37,9 +37,20 @@ def test_contains(limit, inside, outside):
         assert not limit.contains(value), value
 
 
+def test_infinite_ends():
+    limit = Range(high=2, infinite=True)
+    for inside in (-math.inf, -1e300, 2):
+        assert limit.contains(inside)
+    for outside in (math.inf, math.nan, 2.1):
+        assert not limit.contains(outside)
+    assert Range(infinite=True).contains(math.inf)
+
+
 @pytest.mark.parametrize(
     ("limit", "text"),
     [
+        (Range(infinite=True), "in [-inf, inf]"),
+        (Range(high=2, infinite=True), "in [-inf, 2]"),
         (Range(0, 1), "in [0, 1]"),
         (Range(0, 5, open_low=True), "in (0, 5]"),
         (Range(0, 5, open_high=True), "in [0, 5)"),

@@ -21,6 +21,7 @@ class Range:
         integer: Whether only whole numbers are allowed.
         optional: Whether `None` is allowed too.
         hint: What to do about a value outside, when that is not obvious.
+        infinite: Whether an infinite end is itself allowed.
     """
 
     low: float = -math.inf
@@ -30,11 +31,12 @@ class Range:
     integer: bool = False
     optional: bool = False
     hint: str = ""
+    infinite: bool = False
 
     def contains(self, value):
-        """True if `value` is inside; NaN and infinities never are."""
+        """True if `value` is inside; NaN never is."""
         if not math.isfinite(value):
-            return False
+            return self.infinite and value in (self.low, self.high)
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         whole = not self.integer or value == int(value)
@@ -42,8 +44,9 @@ class Range:
 
     def __str__(self):
         """Returns the range in interval notation: `(0, 1]`."""
-        left = "(" if self.open_low or math.isinf(self.low) else "["
-        right = ")" if self.open_high or math.isinf(self.high) else "]"
+        low, high = (math.isinf(x) and not self.infinite for x in (self.low, self.high))
+        left = "(" if self.open_low or low else "["
+        right = ")" if self.open_high or high else "]"
         kind = "an integer in " if self.integer else "in "
         none = " or None" if self.optional else ""
         return f"{kind}{left}{self.low:g}, {self.high:g}{right}{none}"

@@ -122,6 +122,7 @@ def check_limits(loss, traits):
 def _outside(limit):
     """Values just past each end of a range, and those in no range."""
     values = [math.nan, math.inf, -math.inf]
+    values = [value for value in values if not limit.contains(value)]
     if math.isfinite(limit.low):
         values.append(limit.low if limit.open_low else limit.low - 1)
     if math.isfinite(limit.high):

@@ -1,6 +1,7 @@
 """One row per loss of another task than classification, with data that it takes."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import keras
@@ -88,6 +89,30 @@ def _distances(random):
 def _masks_and_distances(random):
     masks, logits = _masks((3, 4), 2)(random)
     return np.concatenate([masks, _normal(random, masks.shape)], -1), logits
+
+
+def _numbers(shape):
+    """Targets and predictions, some of them far off."""
+
+    def data(random):
+        y_true = _normal(random, shape)
+        y_true.reshape(-1)[::5] *= 10
+        return y_true, _normal(random, shape)
+
+    return data
+
+
+def _regressions(data, shape, settings):
+    for label, arguments in settings.items():
+        yield TaskRow(
+            losses.GeneralRobust,
+            data,
+            shape,
+            label=label,
+            arguments=arguments,
+            others={"alpha": 0.7, "scale": 0.4, "normalized": True},
+            refused=(("alpha", math.nan), ("scale", math.inf), ("normalized", 1)),
+        )
 
 
 def _network():
@@ -240,5 +265,62 @@ TASK_ROWS = [
         refused=(("content_layers", ["c"]), ("style_image", [[1.0]])),
         extremes=(0.0, 1.0, 255.0, -1e4, 1e4),
         true_slope=False,
+    ),
+    *_regressions(
+        _numbers((6, 3)),
+        (6,),
+        {
+            "": {},
+            "normalized": {"alpha": 1.2, "scale": 0.7, "normalized": True},
+            "steep": {"alpha": 4.0},
+        },
+    ),
+    *_regressions(_numbers((6,)), (6,), {"one_number": {"alpha": -0.5, "scale": 0.3}}),
+    *_regressions(_numbers((2, 4, 3, 2)), (2, 4, 3), {"welsch": {"alpha": -math.inf}}),
+    TaskRow(
+        losses.NoiseRobustDice,
+        _masks((4, 3), 3),
+        (2,),
+        arguments={"from_logits": True},
+        others={"gamma": 1.0, "smooth": 0.5, "squared": False, "classes": [1]},
+        refused=(("classes", []), ("classes", [-1])),
+    ),
+    TaskRow(
+        losses.NoiseRobustDice,
+        lambda random: (
+            _masks((4, 3), 2)(random)[0],
+            _sigmoid(_normal(random, (2, 4, 3, 2))),
+        ),
+        (2,),
+        label="probabilities",
+        arguments={"gamma": 1.2, "classes": [1]},
+        others={"from_logits": True},
+        extremes=_PROBABILITIES,
+    ),
+    TaskRow(
+        losses.NoiseRobustDice,
+        _masks((3, 2, 2), 2),
+        (2,),
+        label="volumes",
+        arguments={"gamma": 1.0, "squared": False, "from_logits": True},
+    ),
+    TaskRow(
+        losses.TLoss,
+        _masks((4, 3), 2),
+        (2,),
+        arguments={"from_logits": True},
+        others={"nu": 2.5, "scale": 0.5, "classes": [1]},
+        refused=(("classes", []), ("classes", [-1])),
+    ),
+    TaskRow(
+        losses.TLoss,
+        lambda random: (
+            _masks((3, 2, 2), 2)(random)[0],
+            _sigmoid(_normal(random, (2, 3, 2, 2, 2))),
+        ),
+        (2,),
+        label="volumes",
+        arguments={"nu": 30.0, "scale": 0.6, "classes": [1]},
+        extremes=_PROBABILITIES,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Losses for boxes, masks, images and generative adversarial networks."""
+"""Losses for boxes, masks, images, numbers and generative adversarial networks."""
 
 from tfrobustloss.losses.other_tasks.adversarial import (
     HingeGAN,
@@ -20,7 +20,14 @@ from tfrobustloss.losses.other_tasks.detection import (
     iou_balanced_localization,
     sigmoid_focal,
 )
+from tfrobustloss.losses.other_tasks.noisy_masks import (
+    NoiseRobustDice,
+    TLoss,
+    noise_robust_dice,
+    t_loss,
+)
 from tfrobustloss.losses.other_tasks.perceptual import Perceptual, perceptual
+from tfrobustloss.losses.other_tasks.regression import GeneralRobust, general_robust
 from tfrobustloss.losses.other_tasks.segmentation import (
     Boundary,
     GeneralizedDice,
@@ -32,27 +39,33 @@ from tfrobustloss.losses.other_tasks.segmentation import (
 
 __all__ = [
     "Boundary",
+    "GeneralRobust",
     "GeneralizedDice",
     "HingeGAN",
     "IoUBalancedClassification",
     "IoUBalancedLocalization",
     "LeastSquaresGAN",
     "MinimaxGAN",
+    "NoiseRobustDice",
     "NonSaturatingGAN",
     "Perceptual",
     "RegionBoundary",
     "SigmoidFocal",
+    "TLoss",
     "WassersteinGAN",
     "boundary",
+    "general_robust",
     "generalized_dice",
     "hinge_gan",
     "iou_balanced_classification",
     "iou_balanced_localization",
     "least_squares_gan",
     "minimax_gan",
+    "noise_robust_dice",
     "non_saturating_gan",
     "perceptual",
     "region_boundary",
     "sigmoid_focal",
+    "t_loss",
     "wasserstein_gan",
 ]

@@ -31,7 +31,7 @@ def check_shapes(owner, y_true, y_pred, narrowest=1, one_hot=False):
     """
     received, expected = tuple(y_true.shape), tuple(y_pred.shape)
     fits = expected and agree(received, expected)
-    if not fits or expected[-1] < narrowest:
+    if not fits or (expected[-1] is not None and expected[-1] < narrowest):
         constraint = f"of the shape of `y_pred`, {expected}, {narrowest} wide or more"
         hint = _axis_hint(received, expected, one_hot)
         raise ParameterError(owner, "y_true", received, constraint, hint)
