@@ -1,0 +1,447 @@
+"""What a loss is, at a glance: symmetric, bounded, proper, and how it weighs."""
+
+import dataclasses
+import inspect
+import math
+
+import numpy as np
+from keras import ops
+
+from tfrobustloss._core.backend import double_precision, value_and_gradient
+from tfrobustloss._core.validation import ParameterTypeError, Range, check
+from tfrobustloss.losses.base import FunctionLoss, TaskLoss
+from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, Labels
+from tfrobustloss.losses.nested import on_logits, values
+
+_LIMITS = {"num_classes": Range(low=2, integer=True)}
+_NOT_SHOWN = {"name", "reduction", "dtype", "from_logits", "ignore_class"}
+_SAMPLES, _NUMBERS = 400, 4_000_000  # predictions to try, and numbers in memory
+_SAME = 1e-5  # relative: float64, which Keras on torch computes in float32 in part
+_FAR = (1e3, 1e6, 1e9)  # logits on the way to infinity
+_NEAR = (1e-5, 1e-6, 1e-7)  # probabilities on the way to 0
+_SPREADS = (0.1, 0.3, 1.0)  # of the Dirichlet distributions of predictions
+_FLAT = 1e-3  # the largest exponent of a slope that counts as neither 0 nor infinite
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Description:
+    """Properties of a loss for one-hot labels, each of them computed.
+
+    None stands for what does not apply; `note` says why.
+
+    Attributes:
+        loss: The loss as text, with its parameters.
+        num_classes: Int, the number of classes K that they are for.
+        symmetric: Whether the sum of the loss over all labels is one constant for all
+            predictions, which makes it tolerant to uniform wrong labels.
+        lowest: Smallest value.
+        highest: Largest value; both may be infinite.
+        proper: Whether the right probabilities have the least expected loss, whatever
+            they are.
+        strictly_proper: Whether no others have it as well. The loss then trains a
+            model whose probabilities mean what they say.
+        variation_ratio: Largest over smallest slope of the loss in the probability `p`
+            of the label, the other classes having equal shares: 1 for a line.
+        weight: How strongly an example pulls at its label's logit at `p` = 1/K, where
+            training starts: the negative gradient.
+        at_zero: Value at `p` = 0, the other classes having equal shares.
+        at_even: Value at `p` = 1/K.
+        at_one: Value at `p` = 1.
+        note: Text, empty where everything applies.
+    """
+
+    loss: str
+    num_classes: int
+    symmetric: bool | None = None
+    lowest: float | None = None
+    highest: float | None = None
+    proper: bool | None = None
+    strictly_proper: bool | None = None
+    variation_ratio: float | None = None
+    weight: float | None = None
+    at_zero: float | None = None
+    at_even: float | None = None
+    at_one: float | None = None
+    note: str = ""
+
+    @property
+    def bounded(self):
+        """Whether the loss has a smallest and a largest value."""
+        if self.lowest is None:
+            return None
+        return math.isfinite(self.lowest) and math.isfinite(self.highest)
+
+    def __str__(self):
+        """Returns a small table."""
+        title = f"{self.loss}, {self.num_classes} classes"
+        if self.note:
+            return f"{title}\n  {self.note}"
+        bounds = f"{shown(self.lowest)} to {shown(self.highest)}"
+        proper = "yes, strictly" if self.strictly_proper else shown(self.proper)
+        ends = ", ".join(map(shown, (self.at_zero, self.at_even, self.at_one)))
+        rows = {
+            "symmetric": shown(self.symmetric),
+            "bounded": f"{shown(self.bounded)}, {bounds}",
+            "proper score": proper,
+            "variation ratio": shown(self.variation_ratio),
+            f"weight at p = 1/{self.num_classes}": shown(self.weight),
+            f"value at p = 0, 1/{self.num_classes}, 1": ends,
+        }
+        width = max(map(len, rows))
+        return "\n".join([title, *(f"  {k:<{width}}  {v}" for k, v in rows.items())])
+
+    __repr__ = __str__
+
+
+def shown(value):
+    """A property as text: yes, no, a number of four digits, or a dash for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{0.0 if abs(value) < 1e-9 else value:.4g}"
+
+
+def describe(loss, num_classes=10):
+    """Computes what a loss is: symmetric, bounded, proper, and how it weighs.
+
+    Nothing is looked up: the loss is evaluated, in float64, at some hundred
+    predictions, at the corners of the simplex and towards them. Properties are
+    therefore those of the given parameters, of losses of your own as well, and
+    numerical: "proper" says that no counterexample was found among these.
+
+    Logits are the logarithms of the probabilities. A loss that reads logits through an
+    activation of its own, as `LogitClip` does, has the values that it reaches.
+
+    Args:
+        loss: A loss of this package, or one of your own derived from `FunctionLoss`:
+            an object, or a class for its default parameters.
+        num_classes: Int >= 2.
+
+    Returns:
+        A `Description`, which prints as a table. For a loss of another task than
+        classification, and for one with a single value a batch, it says so and holds
+        None.
+
+    Raises:
+        TypeError: `loss` is none, or a class with required arguments.
+        ValueError: `num_classes` is below 2, or not that of the loss.
+
+    Example:
+        >>> from tfrobustloss import losses
+        >>> describe(losses.GeneralizedCrossEntropy(q=0.5))
+        GeneralizedCrossEntropy(q=0.5), 10 classes
+          symmetric                no
+          bounded                  yes, 0 to 2
+          proper score             no
+          variation ratio          inf
+          weight at p = 1/10       0.2846
+          value at p = 0, 1/10, 1  2, 1.368, 0
+    """
+    check("describe", _LIMITS, num_classes=num_classes)
+    loss = _built(loss)
+    text, num_classes = _written(loss), int(num_classes)
+    if isinstance(loss, TaskLoss):
+        note = "its targets are no class labels"
+        return Description(text, num_classes, note=note)
+    if not loss.per_example or not hasattr(loss, "from_logits"):
+        note = "one value a batch, not one an example"
+        if loss.per_example:
+            note = "it has no `from_logits`, so what it reads is not known"
+        return Description(text, num_classes, note=note)
+    with double_precision():
+        return Description(
+            text, num_classes, **_Measured(loss, num_classes).properties()
+        )
+
+
+def _built(loss):
+    constraint = "a loss of this package, an object or a class"
+    if inspect.isclass(loss) and issubclass(loss, FunctionLoss):
+        try:
+            loss = loss()
+        except (TypeError, ValueError) as error:
+            hint = f"Build it first: {error}"
+            name, constraint = loss.__name__, "an object, not a class"
+            raise ParameterTypeError(
+                "describe", "loss", name, constraint, hint
+            ) from None
+    if not isinstance(loss, FunctionLoss):
+        hint = "Derive your own from `FunctionLoss`."
+        raise ParameterTypeError("describe", "loss", loss, constraint, hint)
+    return loss
+
+
+def _written(loss):
+    """A loss as one would write it, in short."""
+    parts = []
+    for name, value in loss.get_config().items():
+        if name in _NOT_SHOWN or value is None:
+            continue
+        if isinstance(getattr(loss, name, None), FunctionLoss):
+            text = _written(getattr(loss, name))
+        elif isinstance(value, float):
+            text = f"{value:.4g}"
+        elif isinstance(value, list | tuple | dict):
+            text = "..."
+        else:
+            text = repr(value)
+        parts.append(f"{name}={text}")
+    return f"{type(loss).__name__}({', '.join(parts)})"
+
+
+class _Measured:
+    """A loss as a function of probabilities, and what that shows.
+
+    It is evaluated in one of its forms: on the logarithms of the probabilities, or on
+    these themselves where it takes them and its activation is not the softmax. What
+    reads logits only, through whatever activation, gets centred ones.
+    """
+
+    def __init__(self, loss, num_classes):
+        self.num_classes = num_classes
+        self._on_logits = on_logits(loss, True)
+        try:
+            on_p = on_logits(loss, False)
+        except ValueError:  # a wrapper that reads logits only
+            on_p = None
+        self._centred = on_p is None
+        self._softmax = self._is_softmax()
+        self._on_p = not self._softmax and on_p is not None
+        self._form = on_p if self._on_p else self._on_logits
+        self._least = SMALLEST_PROBABILITY if self._on_p else 1e-12
+
+    def properties(self):
+        """Dict of the names and values of all properties."""
+        random = np.random.default_rng(0)
+        truths = self._truths(random)
+        tried = self._tried(truths, random)
+        predictions = self._given(tried)
+        table, seen = self._values(predictions), self._seen(predictions)
+        limits, path = self._limits(), self._path()
+        along = self._values(self._given(self._shared(*path)))[:, 0]
+        everything = np.concatenate([table.ravel(), limits.ravel(), along])
+        spread = float(np.median(np.ptp(table, axis=1)))
+        even = np.full((1, self.num_classes), 1 / self.num_classes)
+        numbers = {
+            "lowest": everything.min(),
+            "highest": everything.max(),
+            "at_zero": limits[0, 0],
+            "at_even": self._values(self._given(even))[0, 0],
+            "at_one": limits[1, 0],
+        }
+        for name, value in numbers.items():  # 0 is what rounding and limits leave of it
+            known = abs(value) > 1e-6 * min(spread, 1)
+            numbers[name] = float(value) if known else 0.0
+        proper, strictly = self._proper(truths, table, seen, _SAME * spread)
+        return {
+            "symmetric": bool(np.ptp(table.sum(axis=1)) <= _SAME * spread),
+            "proper": proper,
+            "strictly_proper": strictly,
+            "variation_ratio": self._variation_ratio(*path),
+            "weight": self._weight(),
+            **numbers,
+        }
+
+    # --- probabilities and predictions
+
+    def _is_softmax(self):
+        z = np.linspace(-2, 3, 4 * self.num_classes).reshape(4, -1) ** 3
+        return np.allclose(self._activated(z), _softmax(z), atol=1e-6)
+
+    def _activated(self, logits):
+        logits = ops.convert_to_tensor(logits, "float64")
+        return ops.convert_to_numpy(self._on_logits.activation(logits))
+
+    def _given(self, p):
+        """The predictions that stand for probabilities, float64 of their shape."""
+        return p if self._on_p else self._logits(np.log(p))
+
+    def _logits(self, log_p):
+        if not self._centred:
+            return log_p
+        return log_p - log_p.mean(axis=-1, keepdims=True)
+
+    def _seen(self, predictions):
+        """The probabilities that the loss sees in predictions."""
+        if self._on_p:
+            return predictions
+        return _softmax(predictions) if self._softmax else self._activated(predictions)
+
+    def _values(self, predictions):
+        """The loss for each label, shape `(rows, classes)` of the predictions."""
+        rows = np.repeat(predictions, self.num_classes, axis=0)
+        loss = self._per_example(self._form, len(predictions))
+        found = loss(ops.convert_to_tensor(rows, "float64"))
+        return ops.convert_to_numpy(found).astype("float64").reshape(predictions.shape)
+
+    def _gradients(self, predictions):
+        """Its gradients in the predictions, shape `(rows, labels, classes)`."""
+        rows = np.repeat(predictions, self.num_classes, axis=0)
+        loss = self._per_example(self._form, len(predictions))
+        gradient = value_and_gradient(loss, rows)[1][0]
+        return gradient.reshape(*predictions.shape, self.num_classes)
+
+    def _per_example(self, form, count):
+        """The loss of `count` predictions, each repeated for every label."""
+        ids = np.tile(np.arange(self.num_classes, dtype="int32"), count)
+        return lambda y_pred: values(form, Labels(ids, y_pred), y_pred)
+
+    def _of_first(self, form, predictions):
+        """Gradients of predictions whose label is the first class."""
+        ids = np.zeros(len(predictions), "int32")
+
+        def loss(y_pred):
+            return values(form, Labels(ids, y_pred), y_pred)
+
+        return value_and_gradient(loss, predictions)[1][0]
+
+    # --- which predictions
+
+    def _truths(self, random):
+        """Distributions of the label, shape `(6, classes)`, with clear favourites."""
+        classes = self.num_classes
+        p = random.dirichlet(np.full(classes, 1.0), 6)
+        p[4:] = 1 / classes  # uniform noise, much of it and little
+        share = np.array([[0.2], [0.3], [0.4], [0.5], [0.3], [0.9]])
+        favourite = np.eye(classes)[np.arange(6) % classes]
+        return (1 - share) * 0.9 * p + share * favourite + 0.1 * (1 - share) / classes
+
+    def _tried(self, truths, random):
+        """Probabilities to try, the truths first, shape `(rows, classes)`."""
+        classes = self.num_classes
+        near = np.concatenate([truths, *(truths**power for power in (0.5, 2, 8))])
+        near /= near.sum(axis=-1, keepdims=True)
+        count = min(_SAMPLES, _NUMBERS // classes**2) // 4
+        anywhere = [random.dirichlet(np.full(classes, a), count) for a in _SPREADS]
+        p = np.concatenate([near, np.eye(classes)[: max(2, count)], *anywhere])
+        p = np.maximum(p, self._least)
+        return p / p.sum(axis=-1, keepdims=True)
+
+    def _limits(self):
+        """Values for each label towards corners and edges, `(directions, classes)`.
+
+        First away from the first class, then towards it.
+        """
+        classes = self.num_classes
+        some = np.eye(classes)[: max(2, min(classes, _NUMBERS // (12 * classes**2)))]
+        others = np.roll(some, 1, axis=1)
+        pairs = [-some, some, some + others, some - others]
+        directions = np.concatenate([each[:1] for each in pairs] + pairs)
+        distances = -np.log(_NEAR) if self._on_p else _FAR
+        found = []
+        for distance in distances:
+            log_p = _log_softmax(distance * directions)
+            given = np.exp(log_p) if self._on_p else self._logits(log_p)
+            found.append(self._values(given))
+        return _limit(*found)
+
+    # --- properties
+
+    def _proper(self, truths, table, seen, slack):
+        """Whether the loss is a proper score, and a strictly proper one."""
+        count = len(truths)
+        expected = table @ truths.T  # of each prediction, under each truth
+        gain = expected - np.diagonal(expected[:count])
+        apart = np.abs(seen[:, None] - truths).sum(axis=-1) > 0.3
+        within_reach = np.allclose(seen[:count], truths, atol=1e-6)
+        proper = within_reach and self._stationary(truths) and (gain >= -slack).all()
+        return bool(proper), bool(proper and (gain[apart] > slack).all())
+
+    def _stationary(self, truths):
+        """Whether the expected loss has no slope at the truths."""
+        slopes = self._gradients(self._given(truths))
+        if self._on_p:  # along the simplex
+            slopes = slopes - slopes.mean(axis=-1, keepdims=True)
+        mean = np.einsum("ty,tyk->tk", truths, slopes)
+        return bool(np.abs(mean).max() <= _SAME * np.sqrt(np.square(slopes).mean()))
+
+    def _path(self):
+        """Probabilities of the first class, its label, and of all others together."""
+        tiny = np.logspace(-12, -3, 46)
+        steps = np.concatenate([tiny, np.linspace(0.005, 0.5, 100)])
+        low = steps[steps > 1.5 * self._least]
+        rest = steps[steps > 1.5 * self._least * (self.num_classes - 1)][::-1]
+        return np.concatenate([low, 1 - rest]), np.concatenate([1 - low, rest])
+
+    def _shared(self, p, rest):
+        """Rows in which the other classes have equal shares of the rest."""
+        others = self.num_classes - 1
+        return np.stack([p, *[rest / others] * others], axis=1)
+
+    def _variation_ratio(self, p, rest):
+        """Largest over smallest slope in the probability of the label, on a path."""
+        if self._on_p or self._softmax:
+            slope = self._slopes(p, rest)
+            ends = (slope[:2], p[:2]), (slope[:-3:-1], rest[:-3:-1])
+            if any(_endless(*end) for end in ends):
+                return math.inf
+        else:
+            slope = self._slopes_within_reach(p)
+        size = np.abs(slope)
+        if size.min() == 0 or (slope > 0).any() and (slope < 0).any():
+            return math.inf
+        return float(size.max() / size.min())
+
+    def _slopes(self, p, rest):
+        given, change = self._along(p, rest)
+        return (self._of_first(self._form, given) * change).sum(axis=-1)
+
+    def _along(self, p, rest):
+        """Predictions on a path, and how they change with `p`."""
+        others = self.num_classes - 1
+        rows, change = self._shared(p, rest), np.array([1.0] + others * [-1 / others])
+        if not self._on_p:
+            change = self._logits(change / rows)
+        return self._given(rows), change
+
+    def _slopes_within_reach(self, p):
+        """Slopes where an activation lets the probability of the label follow `p`."""
+        for _ in range(3):  # to the borders, each time 50 times as near
+            given, change = self._along(p, 1 - p)
+            pace = value_and_gradient(
+                lambda z: self._on_logits.activation(z)[:, 0], given
+            )[1][0]
+            pace = (pace * change).sum(axis=-1)
+            inside = np.flatnonzero(pace > _FLAT)
+            slope = self._slopes(p, 1 - p)[inside] / pace[inside]
+            first, last = inside[0], inside[-1]
+            below = np.linspace(p[max(first - 1, 0)], p[first], 50)
+            above = np.linspace(p[last], p[min(last + 1, len(p) - 1)], 50)
+            p = np.concatenate([below, p[inside[1:-1]], above])
+        return slope
+
+    def _weight(self):
+        start = np.zeros((1, self.num_classes))
+        if not self._centred:  # see `describe`: logarithms of the probabilities
+            start -= math.log(self.num_classes)
+        return 0.0 - float(self._of_first(self._on_logits, start)[0, 0])
+
+
+def _endless(slope, distance):
+    """Whether a slope vanishes, or grows without end, towards a distance of 0."""
+    first, second = np.abs(slope)
+    if first == 0 or second == 0:
+        return True
+    exponent = math.log(first / second) / math.log(distance[0] / distance[1])
+    return abs(exponent) > _FLAT
+
+
+def _limit(first, second, third):
+    """Where three values lead whose differences shrink or grow by one factor."""
+    before, last = second - first, third - second
+    still = np.abs(last) <= 1e-6 * np.maximum(1, np.abs(third))
+    endless = ~still & (np.abs(last) >= (1 - _FLAT) * np.abs(before))
+    ratio = np.where(still | endless, 0, last) / np.where(before == 0, 1, before)
+    return np.where(
+        endless, np.copysign(np.inf, last), third + last * ratio / (1 - ratio)
+    )
+
+
+def _softmax(logits):
+    return np.exp(_log_softmax(logits))
+
+
+def _log_softmax(logits):
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
