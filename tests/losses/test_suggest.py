@@ -183,7 +183,7 @@ class Draws(keras_tuner.RandomSearch):
 def test_keras_tuner_draws_and_gives_again(tmp_path):
     hp = keras_tuner.HyperParameters()
     suggest(hp, EVERY, from_logits=True)
-    tuner = Draws(max_trials=60, seed=0, hyperparameters=hp, directory=tmp_path)
+    tuner = Draws(max_trials=30, seed=0, hyperparameters=hp, directory=tmp_path)
     tuner.found = []
     tuner.search()
     names = set()
@@ -192,8 +192,8 @@ def test_keras_tuner_draws_and_gives_again(tmp_path):
         assert loss.function.__name__ == hp.values["loss"]
         assert same(suggest(hp, EVERY, from_logits=True), loss)
         assert same(suggest(hp.values, from_logits=True), loss)
-    assert len(names) > 20
-    assert len(tuner.found) > 50
+    assert len(tuner.found) == 30
+    assert len(names) > 12
 
 
 class Model(keras_tuner.HyperModel):
@@ -201,26 +201,25 @@ class Model(keras_tuner.HyperModel):
 
     def build(self, hp):
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
-        loss = suggest(hp, ["Focal", "ActivePassive"], from_logits=True)
+        loss = suggest(hp, ["Focal", "Adma"], from_logits=True)
         model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=True)
         return model
 
 
 def test_keras_tuner_trains(tmp_path):
     tuner = keras_tuner.RandomSearch(
-        Model(), "val_accuracy", max_trials=4, seed=1, directory=tmp_path
+        Model(), "val_accuracy", max_trials=2, seed=1, directory=tmp_path
     )
     x, y = np.eye(2, dtype="float32"), np.arange(2)
     tuner.search(x, y, validation_data=(x, y), verbose=0)
     trials = tuner.oracle.trials.values()
-    chosen = {trial.hyperparameters.values["loss"] for trial in trials}
-    assert chosen == {"focal", "active_passive"}
     for trial in trials:
         values = trial.hyperparameters.values
         assert ("focal.gamma" in values) == (values["loss"] == "focal")
+        assert ("adma.scaling_factor" in values) == (values["loss"] == "adma")
     best = tuner.get_best_hyperparameters()[0]
     assert same(
-        suggest(best, ["Focal", "ActivePassive"], from_logits=True),
+        suggest(best, ["Focal", "Adma"], from_logits=True),
         suggest(best.values, from_logits=True),
     )
 
@@ -288,7 +287,7 @@ def test_options_of_the_loss():
     ],
 )
 def test_names_that_are_none(names, message):
-    with pytest.raises(ValueError, match=f"suggest: {message}"):
+    with pytest.raises(ValueError, match=f"suggest: .*{message}"):
         suggest(keras_tuner.HyperParameters(), names)
 
 
@@ -306,7 +305,7 @@ def test_names_that_are_none(names, message):
     ],
 )
 def test_values_that_are_none(values, message):
-    with pytest.raises(ValueError, match=f"suggest: {message}"):
+    with pytest.raises(ValueError, match=f"suggest: .*{message}"):
         suggest(values)
 
 

@@ -193,9 +193,9 @@ def _written(loss):
 class _Measured:
     """A loss as a function of probabilities, and what that shows.
 
-    It is evaluated in one of its forms: on the logarithms of the probabilities, or on
-    these themselves where it takes them and its activation is not the softmax. What
-    reads logits only, through whatever activation, gets centred ones.
+    It is evaluated in one of its forms: on the logarithms of the probabilities where
+    its activation is the softmax; with another one on the probabilities themselves, or,
+    where it reads logits only, on centred logits.
     """
 
     def __init__(self, loss, num_classes):
@@ -205,8 +205,8 @@ class _Measured:
             on_p = on_logits(loss, False)
         except ValueError:  # a wrapper that reads logits only
             on_p = None
-        self._centred = on_p is None
         self._softmax = self._is_softmax()
+        self._centred = not self._softmax and on_p is None
         self._on_p = not self._softmax and on_p is not None
         self._form = on_p if self._on_p else self._on_logits
         self._least = SMALLEST_PROBABILITY if self._on_p else 1e-12
