@@ -137,8 +137,8 @@ def example(loss_class):
 
 
 def answer(yes):
-    """Yes or no."""
-    return "yes" if yes else "no"
+    """Yes, no, or a dash for what is not known."""
+    return "-" if yes is None else "yes" if yes else "no"
 
 
 def number(value):

@@ -1,6 +1,7 @@
 """What a loss is, at a glance: symmetric, bounded, proper, and how it weighs."""
 
 import dataclasses
+import functools
 import inspect
 import math
 
@@ -16,11 +17,10 @@ from tfrobustloss.losses.nested import on_logits, values
 _LIMITS = {"num_classes": Range(low=2, integer=True)}
 _NOT_SHOWN = {"name", "reduction", "dtype", "from_logits", "ignore_class"}
 _SAMPLES, _NUMBERS = 400, 4_000_000  # predictions to try, and numbers in memory
-_SAME = 1e-5  # relative: float64, which Keras on torch computes in float32 in part
 _FAR = (1e3, 1e6, 1e9)  # logits on the way to infinity
 _NEAR = (1e-5, 1e-6, 1e-7)  # probabilities on the way to 0
 _SPREADS = (0.1, 0.3, 1.0)  # of the Dirichlet distributions of predictions
-_FLAT = 1e-3  # the largest exponent of a slope that counts as neither 0 nor infinite
+_FLAT = 1e-3  # the largest exponent of what neither vanishes nor grows without end
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -37,7 +37,7 @@ class Description:
         lowest: Smallest value.
         highest: Largest value; both may be infinite.
         proper: Whether the right probabilities have the least expected loss, whatever
-            they are.
+            they are. None for a wrapper of a loss with an activation of its own.
         strictly_proper: Whether no others have it as well. The loss then trains a
             model whose probabilities mean what they say.
         variation_ratio: Largest over smallest slope of the loss in the probability `p`
@@ -210,6 +210,10 @@ class _Measured:
         self._on_p = not self._softmax and on_p is not None
         self._form = on_p if self._on_p else self._on_logits
         self._least = SMALLEST_PROBABILITY if self._on_p else 1e-12
+        # what counts as equal and as flat, and how near to 0 and 1 slopes are known
+        wide = _keeps_float64()
+        self._same, self._flat = (1e-5, _FLAT) if wide else (1e-3, 20 * _FLAT)
+        self._nearest = 1.5 * self._least if wide else 1e-4
 
     def properties(self):
         """Dict of the names and values of all properties."""
@@ -233,9 +237,9 @@ class _Measured:
         for name, value in numbers.items():  # 0 is what rounding and limits leave of it
             known = abs(value) > 1e-6 * min(spread, 1)
             numbers[name] = float(value) if known else 0.0
-        proper, strictly = self._proper(truths, table, seen, _SAME * spread)
+        proper, strictly = self._proper(truths, table, seen, self._same * spread)
         return {
-            "symmetric": bool(np.ptp(table.sum(axis=1)) <= _SAME * spread),
+            "symmetric": bool(np.ptp(table.sum(axis=1)) <= self._same * spread),
             "proper": proper,
             "strictly_proper": strictly,
             "variation_ratio": self._variation_ratio(*path),
@@ -344,8 +348,11 @@ class _Measured:
         expected = table @ truths.T  # of each prediction, under each truth
         gain = expected - np.diagonal(expected[:count])
         apart = np.abs(seen[:, None] - truths).sum(axis=-1) > 0.3
-        within_reach = np.allclose(seen[:count], truths, atol=1e-6)
-        proper = within_reach and self._stationary(truths) and (gain >= -slack).all()
+        if not np.allclose(seen[:count], truths, atol=1e-6):
+            # an activation that cannot give them, or whose inverse is not known here
+            sure = self._seen(_FAR[-1] * np.eye(self.num_classes)[:1])
+            return (None, None) if sure[0, 0] > truths.max() else (False, False)
+        proper = self._stationary(truths) and (gain >= -slack).all()
         return bool(proper), bool(proper and (gain[apart] > slack).all())
 
     def _stationary(self, truths):
@@ -354,14 +361,17 @@ class _Measured:
         if self._on_p:  # along the simplex
             slopes = slopes - slopes.mean(axis=-1, keepdims=True)
         mean = np.einsum("ty,tyk->tk", truths, slopes)
-        return bool(np.abs(mean).max() <= _SAME * np.sqrt(np.square(slopes).mean()))
+        return bool(
+            np.abs(mean).max() <= self._same * np.sqrt(np.square(slopes).mean())
+        )
 
     def _path(self):
         """Probabilities of the first class, its label, and of all others together."""
         tiny = np.logspace(-12, -3, 46)
         steps = np.concatenate([tiny, np.linspace(0.005, 0.5, 100)])
-        low = steps[steps > 1.5 * self._least]
-        rest = steps[steps > 1.5 * self._least * (self.num_classes - 1)][::-1]
+        low = steps[steps > self._nearest]
+        shared = 1.5 * self._least * (self.num_classes - 1)
+        rest = steps[steps > max(shared, self._nearest)][::-1]
         return np.concatenate([low, 1 - rest]), np.concatenate([1 - low, rest])
 
     def _shared(self, p, rest):
@@ -371,13 +381,13 @@ class _Measured:
 
     def _variation_ratio(self, p, rest):
         """Largest over smallest slope in the probability of the label, on a path."""
-        if self._on_p or self._softmax:
-            slope = self._slopes(p, rest)
-            ends = (slope[:2], p[:2]), (slope[:-3:-1], rest[:-3:-1])
-            if any(_endless(*end) for end in ends):
-                return math.inf
+        if self._centred:
+            slope, ends = self._slopes_within_reach(p)
         else:
-            slope = self._slopes_within_reach(p)
+            slope = self._slopes(p, rest)
+            ends = [(slope[:2], p[:2]), (slope[:-3:-1], rest[:-3:-1])]
+        if any(abs(_exponent(*end)) > self._flat for end in ends):
+            return math.inf
         size = np.abs(slope)
         if size.min() == 0 or (slope > 0).any() and (slope < 0).any():
             return math.inf
@@ -396,20 +406,28 @@ class _Measured:
         return self._given(rows), change
 
     def _slopes_within_reach(self, p):
-        """Slopes where an activation lets the probability of the label follow `p`."""
-        for _ in range(3):  # to the borders, each time 50 times as near
+        """Slopes where the activation lets the probability of the label follow `p`.
+
+        With the ends that are not borders of that, as pairs of slopes and distances.
+        """
+        ends = []
+        for step in range(3):  # to the borders, each time 50 times as near
             given, change = self._along(p, 1 - p)
             pace = value_and_gradient(
                 lambda z: self._on_logits.activation(z)[:, 0], given
             )[1][0]
             pace = (pace * change).sum(axis=-1)
-            inside = np.flatnonzero(pace > _FLAT)
+            inside = np.flatnonzero(pace > self._flat)
             slope = self._slopes(p, 1 - p)[inside] / pace[inside]
             first, last = inside[0], inside[-1]
+            if step == 0 and first == 0:
+                ends.append((slope[:2], p[:2]))
+            if step == 0 and last == len(p) - 1:
+                ends.append((slope[:-3:-1], 1 - p[:-3:-1]))
             below = np.linspace(p[max(first - 1, 0)], p[first], 50)
             above = np.linspace(p[last], p[min(last + 1, len(p) - 1)], 50)
             p = np.concatenate([below, p[inside[1:-1]], above])
-        return slope
+        return slope, ends
 
     def _weight(self):
         start = np.zeros((1, self.num_classes))
@@ -418,13 +436,19 @@ class _Measured:
         return 0.0 - float(self._of_first(self._on_logits, start)[0, 0])
 
 
-def _endless(slope, distance):
-    """Whether a slope vanishes, or grows without end, towards a distance of 0."""
+@functools.cache
+def _keeps_float64():
+    """Whether float64 is what it says: Keras on torch has operations in float32."""
+    value = ops.convert_to_tensor(np.array([1 + 1e-12]), "float64")
+    return bool(ops.convert_to_numpy(ops.maximum(value, 0.0))[0] != 1)
+
+
+def _exponent(slope, distance):
+    """The power of the distance from an end with which a slope grows there."""
     first, second = np.abs(slope)
     if first == 0 or second == 0:
-        return True
-    exponent = math.log(first / second) / math.log(distance[0] / distance[1])
-    return abs(exponent) > _FLAT
+        return math.inf
+    return math.log(first / second) / math.log(distance[0] / distance[1])
 
 
 def _limit(first, second, third):
