@@ -219,31 +219,47 @@ class _Measured:
         """Dict of the names and values of all properties."""
         random = np.random.default_rng(0)
         truths = self._truths(random)
-        tried = self._tried(truths, random)
-        predictions = self._given(tried)
-        table, seen = self._values(predictions), self._seen(predictions)
-        limits, path = self._limits(), self._path()
-        along = self._values(self._given(self._shared(*path)))[:, 0]
-        everything = np.concatenate([table.ravel(), limits.ravel(), along])
+        tried = self._given(self._tried(truths, random))
+        p, rest = self._path()
+        path, change = self._along(p, rest)
+        even = self._given(np.full((1, self.num_classes), 1 / self.num_classes))
+        every, first = True, False  # which labels
+        table, *rays, along, at_even = self._evaluate(
+            (tried, every),
+            *((ray, every) for ray in self._rays()),
+            (path, first),
+            (even, first),
+        )
+        pulls, ways, start = self._evaluate(
+            (self._given(truths), every), (path, first), (even, first), gradient=True
+        )
+        if self._on_p:  # the gradient in the logits, not in the probabilities
+            zeros = np.zeros((1, self.num_classes))
+            (start,) = self._evaluate(
+                (zeros, first), gradient=True, form=self._on_logits
+            )
+        limits = _limit(*rays)
         spread = float(np.median(np.ptp(table, axis=1)))
-        even = np.full((1, self.num_classes), 1 / self.num_classes)
         numbers = {
-            "lowest": everything.min(),
-            "highest": everything.max(),
+            "lowest": min(each.min() for each in (table, limits, along)),
+            "highest": max(each.max() for each in (table, limits, along)),
             "at_zero": limits[0, 0],
-            "at_even": self._values(self._given(even))[0, 0],
+            "at_even": at_even[0, 0],
             "at_one": limits[1, 0],
         }
         for name, value in numbers.items():  # 0 is what rounding and limits leave of it
             known = abs(value) > 1e-6 * min(spread, 1)
             numbers[name] = float(value) if known else 0.0
-        proper, strictly = self._proper(truths, table, seen, self._same * spread)
+        slack = self._same * spread
+        proper, strictly = self._proper(truths, table, self._seen(tried), pulls, slack)
         return {
-            "symmetric": bool(np.ptp(table.sum(axis=1)) <= self._same * spread),
+            "symmetric": bool(np.ptp(table.sum(axis=1)) <= slack),
             "proper": proper,
             "strictly_proper": strictly,
-            "variation_ratio": self._variation_ratio(*path),
-            "weight": self._weight(),
+            "variation_ratio": self._variation_ratio(
+                p, rest, (ways[:, 0] * change).sum(axis=-1)
+            ),
+            "weight": 0.0 - float(start[0, 0, 0]),
             **numbers,
         }
 
@@ -272,33 +288,34 @@ class _Measured:
             return predictions
         return _softmax(predictions) if self._softmax else self._activated(predictions)
 
-    def _values(self, predictions):
-        """The loss for each label, shape `(rows, classes)` of the predictions."""
-        rows = np.repeat(predictions, self.num_classes, axis=0)
-        loss = self._per_example(self._form, len(predictions))
-        found = loss(ops.convert_to_tensor(rows, "float64"))
-        return ops.convert_to_numpy(found).astype("float64").reshape(predictions.shape)
+    def _evaluate(self, *blocks, gradient=False, form=None):
+        """The loss of blocks of predictions, or its gradients, in one computation.
 
-    def _gradients(self, predictions):
-        """Its gradients in the predictions, shape `(rows, labels, classes)`."""
-        rows = np.repeat(predictions, self.num_classes, axis=0)
-        loss = self._per_example(self._form, len(predictions))
-        gradient = value_and_gradient(loss, rows)[1][0]
-        return gradient.reshape(*predictions.shape, self.num_classes)
-
-    def _per_example(self, form, count):
-        """The loss of `count` predictions, each repeated for every label."""
-        ids = np.tile(np.arange(self.num_classes, dtype="int32"), count)
-        return lambda y_pred: values(form, Labels(ids, y_pred), y_pred)
-
-    def _of_first(self, form, predictions):
-        """Gradients of predictions whose label is the first class."""
-        ids = np.zeros(len(predictions), "int32")
+        A block is a pair of predictions, shape `(rows, classes)`, and whether all
+        labels are meant or the first class alone. Values have the shape
+        `(rows, labels)`, gradients `(rows, labels, classes)`.
+        """
+        form, rows, ids, shapes = form or self._form, [], [], []
+        for given, every in blocks:
+            labels = self.num_classes if every else 1
+            rows.append(np.repeat(given, labels, axis=0))
+            ids.append(np.tile(np.arange(labels, dtype="int32"), len(given)))
+            shapes.append((len(given), labels))
+        rows, ids = np.concatenate(rows), np.concatenate(ids)
 
         def loss(y_pred):
             return values(form, Labels(ids, y_pred), y_pred)
 
-        return value_and_gradient(loss, predictions)[1][0]
+        if gradient:
+            found = value_and_gradient(loss, rows)[1][0]
+        else:
+            found = ops.convert_to_numpy(loss(ops.convert_to_tensor(rows, "float64")))
+        ends = np.cumsum([count * labels for count, labels in shapes])
+        parts = np.split(found.astype("float64"), ends[:-1])
+        return [
+            part.reshape(*shape, *found.shape[1:])
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
 
     # --- which predictions
 
@@ -322,10 +339,10 @@ class _Measured:
         p = np.maximum(p, self._least)
         return p / p.sum(axis=-1, keepdims=True)
 
-    def _limits(self):
-        """Values for each label towards corners and edges, `(directions, classes)`.
+    def _rays(self):
+        """Predictions towards corners and edges, each time nearer, three times.
 
-        First away from the first class, then towards it.
+        The first two rows lead away from the first class and towards it.
         """
         classes = self.num_classes
         some = np.eye(classes)[: max(2, min(classes, _NUMBERS // (12 * classes**2)))]
@@ -333,16 +350,13 @@ class _Measured:
         pairs = [-some, some, some + others, some - others]
         directions = np.concatenate([each[:1] for each in pairs] + pairs)
         distances = -np.log(_NEAR) if self._on_p else _FAR
-        found = []
         for distance in distances:
             log_p = _log_softmax(distance * directions)
-            given = np.exp(log_p) if self._on_p else self._logits(log_p)
-            found.append(self._values(given))
-        return _limit(*found)
+            yield np.exp(log_p) if self._on_p else self._logits(log_p)
 
     # --- properties
 
-    def _proper(self, truths, table, seen, slack):
+    def _proper(self, truths, table, seen, pulls, slack):
         """Whether the loss is a proper score, and a strictly proper one."""
         count = len(truths)
         expected = table @ truths.T  # of each prediction, under each truth
@@ -352,18 +366,15 @@ class _Measured:
             # an activation that cannot give them, or whose inverse is not known here
             sure = self._seen(_FAR[-1] * np.eye(self.num_classes)[:1])
             return (None, None) if sure[0, 0] > truths.max() else (False, False)
-        proper = self._stationary(truths) and (gain >= -slack).all()
+        proper = self._stationary(truths, pulls) and (gain >= -slack).all()
         return bool(proper), bool(proper and (gain[apart] > slack).all())
 
-    def _stationary(self, truths):
+    def _stationary(self, truths, pulls):
         """Whether the expected loss has no slope at the truths."""
-        slopes = self._gradients(self._given(truths))
         if self._on_p:  # along the simplex
-            slopes = slopes - slopes.mean(axis=-1, keepdims=True)
-        mean = np.einsum("ty,tyk->tk", truths, slopes)
-        return bool(
-            np.abs(mean).max() <= self._same * np.sqrt(np.square(slopes).mean())
-        )
+            pulls = pulls - pulls.mean(axis=-1, keepdims=True)
+        mean = np.einsum("ty,tyk->tk", truths, pulls)
+        return bool(np.abs(mean).max() <= self._same * np.sqrt(np.square(pulls).mean()))
 
     def _path(self):
         """Probabilities of the first class, its label, and of all others together."""
@@ -379,12 +390,11 @@ class _Measured:
         others = self.num_classes - 1
         return np.stack([p, *[rest / others] * others], axis=1)
 
-    def _variation_ratio(self, p, rest):
+    def _variation_ratio(self, p, rest, slope):
         """Largest over smallest slope in the probability of the label, on a path."""
         if self._centred:
             slope, ends = self._slopes_within_reach(p)
         else:
-            slope = self._slopes(p, rest)
             ends = [(slope[:2], p[:2]), (slope[:-3:-1], rest[:-3:-1])]
         if any(abs(_exponent(*end)) > self._flat for end in ends):
             return math.inf
@@ -392,10 +402,6 @@ class _Measured:
         if size.min() == 0 or (slope > 0).any() and (slope < 0).any():
             return math.inf
         return float(size.max() / size.min())
-
-    def _slopes(self, p, rest):
-        given, change = self._along(p, rest)
-        return (self._of_first(self._form, given) * change).sum(axis=-1)
 
     def _along(self, p, rest):
         """Predictions on a path, and how they change with `p`."""
@@ -418,7 +424,8 @@ class _Measured:
             )[1][0]
             pace = (pace * change).sum(axis=-1)
             inside = np.flatnonzero(pace > self._flat)
-            slope = self._slopes(p, 1 - p)[inside] / pace[inside]
+            (slope,) = self._evaluate((given, False), gradient=True)
+            slope = (slope[:, 0] * change).sum(axis=-1)[inside] / pace[inside]
             first, last = inside[0], inside[-1]
             if step == 0 and first == 0:
                 ends.append((slope[:2], p[:2]))
@@ -428,12 +435,6 @@ class _Measured:
             above = np.linspace(p[last], p[min(last + 1, len(p) - 1)], 50)
             p = np.concatenate([below, p[inside[1:-1]], above])
         return slope, ends
-
-    def _weight(self):
-        start = np.zeros((1, self.num_classes))
-        if not self._centred:  # see `describe`: logarithms of the probabilities
-            start -= math.log(self.num_classes)
-        return 0.0 - float(self._of_first(self._on_logits, start)[0, 0])
 
 
 @functools.cache

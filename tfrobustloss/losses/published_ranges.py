@@ -153,8 +153,8 @@ RANGES = {
     Baikal: {},
 }
 
-# what `suggest` chooses from by default: the baseline, and the losses for wrong labels
-# that train from the start, on any data, without company
+# what `suggest` chooses from by default: the baseline, and losses for wrong labels that
+# train from a random start and need no schedule
 DROP_IN = (
     CrossEntropy,
     MeanAbsoluteError,

@@ -35,8 +35,8 @@ def suggest(trial, names=None, prefix="", from_logits=False, **options):
             `hyper_parameters.values`), which give its loss again.
         names: The losses to choose from, by their class names, those of their
             functions (`"focal"`) or as classes: any that needs no argument.
-            None is cross-entropy and eleven losses for wrong labels that replace it
-            without further ado.
+            None is cross-entropy and eleven losses for wrong labels that can replace
+            it as they are.
         prefix: Text that goes before the names of the hyper-parameters, with a dot:
             for several losses in one trial.
         from_logits: Whether the loss is to read logits.
