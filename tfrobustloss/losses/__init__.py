@@ -45,6 +45,7 @@ from tfrobustloss.losses.correction import (
     forward_correction,
 )
 from tfrobustloss.losses.cross_entropy import CrossEntropy, cross_entropy
+from tfrobustloss.losses.describe import describe
 from tfrobustloss.losses.distributionally_robust import (
     LabelDistributionallyRobust,
     label_distributionally_robust,
@@ -123,6 +124,7 @@ from tfrobustloss.losses.squared import (
     mean_squared_error,
     squared_hinge,
 )
+from tfrobustloss.losses.suggest import suggest
 from tfrobustloss.losses.symmetric import (
     ReverseCrossEntropy,
     SymmetricCrossEntropy,
@@ -237,6 +239,7 @@ __all__ = [
     "confidence_regularized",
     "cross_entropy",
     "decode",
+    "describe",
     "determinant_mutual_information",
     "epsilon_softmax_cross_entropy",
     "exp_t",
@@ -280,6 +283,7 @@ __all__ = [
     "soft_bootstrap",
     "sparse_regularized",
     "squared_hinge",
+    "suggest",
     "symmetric_cross_entropy",
     "t_loss",
     "taylor_cross_entropy",
