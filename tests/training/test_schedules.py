@@ -8,7 +8,7 @@ import pytest
 from keras.src.losses.losses import LossFunctionWrapper
 
 from tfrobustloss import losses
-from tfrobustloss.training import ShiftToBoundary
+from tfrobustloss.training import ShiftToBoundary, SwitchAfterWarmUp
 
 
 def test_weights_of_epochs_in_fit():
@@ -229,3 +229,58 @@ def test_refused():
     weight = keras.Variable(0.0, trainable=False)
     with pytest.raises(ValueError, match=r"ShiftToBoundary: `end` .* end=2"):
         ShiftToBoundary(weight, end=2)
+
+
+# --- a switch
+
+
+def test_the_switch_follows_the_epoch_alone():
+    variable = keras.Variable(5.0, trainable=False)
+    switch = SwitchAfterWarmUp(variable, epochs=2, before=0.25, after=0.75)
+    values = []
+    for epoch in (0, 1, 2, 9, 1):
+        switch.on_epoch_begin(epoch)
+        values.append(float(variable))
+    assert values == [0.25, 0.25, 0.75, 0.75, 0.25]
+    other = copy.deepcopy(switch)
+    assert other.variable is variable
+    assert (other.epochs, other.before, other.after) == (2, 0.25, 0.75)
+
+
+def test_the_switch_changes_the_loss_during_fit():
+    correction = keras.Variable(1.0, trainable=False)
+    loss = losses.SelfPacedCorrection(correction=correction, from_logits=True)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.layers[0].set_weights([np.float32([[0.0]]), np.float32([1.0])])
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    if keras.backend.backend() == "jax":
+        model.correction = correction
+    switch = SwitchAfterWarmUp(correction, epochs=1)
+    fitted = model.fit(
+        np.zeros((1, 1)), np.zeros((1, 1)), epochs=2, verbose=0, callbacks=[switch]
+    )
+    # p^2 softplus(1), then (1 - p)^2 softplus(-1): test_asymmetric_multi_label.py
+    np.testing.assert_allclose(
+        fitted.history["loss"], [0.70186394, 0.02265806], rtol=1e-5
+    )
+
+
+def test_the_switch_is_refused():
+    variable = keras.Variable(0.0, trainable=False)
+    for given, error, named in (
+        ({"variable": 0.0}, TypeError, "variable"),
+        ({"epochs": -1}, ValueError, "epochs"),
+        ({"epochs": 1.5}, ValueError, "epochs"),
+        ({"after": "on"}, TypeError, "after"),
+        ({"before": np.nan}, ValueError, "before"),
+    ):
+        with pytest.raises(error, match=f"SwitchAfterWarmUp: `{named}` must be"):
+            SwitchAfterWarmUp(**{"variable": variable, **given})
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", losses.SelfPacedCorrection(from_logits=True))
+    switch = SwitchAfterWarmUp(variable)
+    switch.set_model(model)
+    with pytest.raises(ValueError, match="`variable` must be .* a loss of the model"):
+        switch.on_train_begin()
+    model.compile("sgd", losses.SelfPacedCorrection(correction=variable))
+    switch.on_train_begin()

@@ -3,7 +3,7 @@
 from tfrobustloss.training.crowd import CrowdModel
 from tfrobustloss.training.gradient_penalty import gradient_penalty
 from tfrobustloss.training.learned_correction import LearnedCorrection
-from tfrobustloss.training.schedules import ShiftToBoundary
+from tfrobustloss.training.schedules import ShiftToBoundary, SwitchAfterWarmUp
 from tfrobustloss.training.stopping import LabelWave, StopOnNoisyValidation
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "LearnedCorrection",
     "ShiftToBoundary",
     "StopOnNoisyValidation",
+    "SwitchAfterWarmUp",
     "gradient_penalty",
 ]

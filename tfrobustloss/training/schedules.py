@@ -88,25 +88,109 @@ class ShiftToBoundary(keras.callbacks.Callback):
         Raises:
             ValueError: No loss has it.
         """
-        model = self.model
-        if model is None or _trains_its_own_way(model) or model.loss is None:
-            return
-        if any(_has(loss, self.weight) for loss in keras.tree.flatten(model.loss)):
-            return
-        if _in_layers(model, self.weight):
-            return
         constraint = "the `keras.Variable` that a loss of the model has as `alpha`"
         hint = (
             "A loaded model has a number there. Compile it again: "
             "`model.compile(model.optimizer, RegionBoundary(alpha=weight, ...))`."
         )
-        raise ParameterError("ShiftToBoundary", "weight", self.weight, constraint, hint)
+        if not _may_have(self.model, self.weight):
+            raise ParameterError(
+                "ShiftToBoundary", "weight", self.weight, constraint, hint
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the weight of this epoch."""
         weight = self.start + self.step * epoch
         low, high = sorted((self.start, self.end))
         self.weight.assign(min(max(weight, low), high))
+
+
+class SwitchAfterWarmUp(keras.callbacks.Callback):
+    """Gives a loss's hyperparameter another value after some epochs.
+
+    Such as `correction` of `losses.SelfPacedCorrection`, which the authors switch on
+    after the first epoch. The value depends on the epoch's number alone, so
+    `fit(initial_epoch=...)` goes on where it stopped. A saved model holds the value as
+    a number: see `ShiftToBoundary` for how to compile a loaded one again.
+
+    Args:
+        variable: `keras.Variable` that is a loss's hyperparameter. (On JAX, make it an
+            attribute of the model too, and `del` that before saving.) Copies of the
+            callback share it.
+        epochs: Int >= 0, the number of epochs before the switch.
+        before: Number, the value during these epochs.
+        after: Number, the value from then on.
+
+    Raises:
+        TypeError: `variable` is no `keras.Variable`, or another value is no number.
+        ValueError: A number is out of range. In `fit`: no loss of the model has
+            `variable`, where that can be told, as for `ShiftToBoundary`.
+
+    Example:
+        >>> from tfrobustloss import losses
+        >>> correction = keras.Variable(0.0, trainable=False)
+        >>> loss = losses.SelfPacedCorrection(correction=correction, from_logits=True)
+        >>> switch = SwitchAfterWarmUp(correction, epochs=1)
+        >>> for epoch in range(3):
+        ...     switch.on_epoch_begin(epoch)
+        ...     print(float(correction))
+        0.0
+        1.0
+        1.0
+
+    Reference:
+        Zhang et al., "Simple and Robust Loss Design for Multi-Label Learning with
+        Missing Labels", arXiv 2112.07368.
+    """
+
+    def __init__(self, variable, epochs=1, before=0.0, after=1.0):
+        super().__init__()
+        owner = "SwitchAfterWarmUp"
+        if not isinstance(variable, keras.Variable):
+            constraint = "a `keras.Variable` that is a hyperparameter of the loss"
+            raise ParameterTypeError(owner, "variable", variable, constraint)
+        limits = {
+            "epochs": Range(low=0, integer=True),
+            "before": Range(),
+            "after": Range(),
+        }
+        check(owner, limits, epochs=epochs, before=before, after=after)
+        self.variable, self.epochs = variable, epochs
+        self.before, self.after = before, after
+
+    def __deepcopy__(self, memo):
+        """A copy for another training, which sets the same variable."""
+        if self.model is not None:
+            memo[id(self.model)] = self.model
+        return deep_copy(self, memo)
+
+    def on_train_begin(self, logs=None):
+        """Checks that a loss of the model has the variable.
+
+        Raises:
+            ValueError: No loss has it.
+        """
+        if not _may_have(self.model, self.variable):
+            owner, value = "SwitchAfterWarmUp", self.variable
+            constraint = "a `keras.Variable` that a loss of the model has"
+            hint = (
+                "A loaded model has a number there. Compile it again with a loss that "
+                "has the variable."
+            )
+            raise ParameterError(owner, "variable", value, constraint, hint)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Sets the value of this epoch."""
+        self.variable.assign(self.before if epoch < self.epochs else self.after)
+
+
+def _may_have(model, variable):
+    """Whether a loss of a model has a variable; True where that cannot be told."""
+    if model is None or _trains_its_own_way(model) or model.loss is None:
+        return True
+    if any(_has(loss, variable) for loss in keras.tree.flatten(model.loss)):
+        return True
+    return _in_layers(model, variable)
 
 
 def _trains_its_own_way(model):

@@ -12,6 +12,14 @@ from tfrobustloss.losses.other_tasks.adversarial import (
     non_saturating_gan,
     wasserstein_gan,
 )
+from tfrobustloss.losses.other_tasks.asymmetric_multi_label import (
+    AsymmetricMultiLabel,
+    Hill,
+    SelfPacedCorrection,
+    asymmetric_multi_label,
+    hill,
+    self_paced_correction,
+)
 from tfrobustloss.losses.other_tasks.detection import (
     IoUBalancedClassification,
     IoUBalancedLocalization,
@@ -31,8 +39,10 @@ from tfrobustloss.losses.other_tasks.segmentation import (
 )
 
 __all__ = [
+    "AsymmetricMultiLabel",
     "Boundary",
     "GeneralizedDice",
+    "Hill",
     "HingeGAN",
     "IoUBalancedClassification",
     "IoUBalancedLocalization",
@@ -41,10 +51,13 @@ __all__ = [
     "NonSaturatingGAN",
     "Perceptual",
     "RegionBoundary",
+    "SelfPacedCorrection",
     "SigmoidFocal",
     "WassersteinGAN",
+    "asymmetric_multi_label",
     "boundary",
     "generalized_dice",
+    "hill",
     "hinge_gan",
     "iou_balanced_classification",
     "iou_balanced_localization",
@@ -53,6 +66,7 @@ __all__ = [
     "non_saturating_gan",
     "perceptual",
     "region_boundary",
+    "self_paced_correction",
     "sigmoid_focal",
     "wasserstein_gan",
 ]
