@@ -121,6 +121,9 @@ def test_every_loss_says_it():
     says = {
         "SigmoidFocal": "sigmoid",
         "IoUBalancedClassification": "sigmoid",
+        "AsymmetricMultiLabel": "sigmoid",
+        "Hill": "sigmoid",
+        "SelfPacedCorrection": "sigmoid",
         "GeneralizedDice": "softmax",
         "Boundary": "softmax",
         "RegionBoundary": "softmax",
