@@ -3,14 +3,14 @@
     python benchmarks/fuzz_losses.py --examples 20000
 
 A case is a batch of six rows: logits from 1e-38 to 1e4, ties, one class that dominates,
-2 to 1000 classes, hard, smoothed and soft labels, every float type, and parameters from
-their declared ranges, evenly, in powers of ten, and both ends, in every setting of the
-battery. Held are: a finite value and gradient, the loss's bounds as a function of its
-parameters, that ignored examples have neither, and that neither a row's neighbours nor
-the order of the classes matter. A case that fails is made small and printed as the
-command that runs it again. `tests/losses/test_fuzz.py` does the work; every process
-takes its share of the losses, and each loss is named when it is done. A thousand cases
-of one loss take about 10 seconds.
+one unit and 2 to 1000 classes, hard, smoothed and soft labels, every float type, and
+parameters from their declared ranges, evenly, in powers of ten, and both ends, in every
+setting of the battery. Held are: a finite value and gradient, the loss's bounds as a
+function of its parameters, that ignored examples have neither, and that neither a row's
+neighbours nor the order of the classes matter. A case that fails is made small and
+printed as the command that runs it again. `tests/losses/test_fuzz.py` does the work;
+every process takes its share of the losses, and each loss is named when it is done. A
+thousand cases of one loss take about 10 seconds.
 """
 
 import argparse

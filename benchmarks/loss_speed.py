@@ -7,6 +7,9 @@ All losses see the same logits. The baseline is
 our losses is timed on one-hot labels and on class ids. Repeats are interleaved: every
 round times each program once, in a new order, and ratios are medians of the ratios
 within a round. On JAX (`KERAS_BACKEND=jax`) everything is compiled.
+
+One unit for two classes has a table of its own: 100,000 logits, against
+`keras.losses.BinaryCrossentropy(from_logits=True)`.
 """
 
 import argparse
@@ -23,6 +26,8 @@ from tfrobustloss import losses
 from tfrobustloss.data import noise
 
 BASELINE = "keras CategoricalCrossentropy"
+UNIT_BASELINE = "keras BinaryCrossentropy"
+UNIT_BATCH = 100_000
 BAR, BAR_TEMPERED = 1.5, 4.0  # at 1000 classes, compiled by XLA
 # A compiled program cannot tell one-hot rows from soft ones, so these do for every
 # class what class ids need for one class a row. No bar on one-hot rows, because:
@@ -143,6 +148,35 @@ def measure(num_classes, batch, xla, rounds, seed=0, every=1):
         key: step(loss, labels[key[1]], xla)
         for key, loss in list(programs(num_classes).items())[::every]
     }
+    common = {"classes": num_classes, "xla": xla}
+    return timed(steps, logits, rounds, rng, (BASELINE, "one-hot"), common)
+
+
+def measure_unit(batch, xla, rounds, seed=0):
+    """The same of one unit for two classes, relative to binary cross-entropy."""
+    rng = np.random.default_rng(seed)
+    logits = (3 * rng.normal(size=(batch, 1))).astype("float32")
+    logits = keras.ops.convert_to_tensor(logits)
+    ids = rng.integers(2, size=batch)
+    labels = {
+        "ids": keras.ops.convert_to_tensor(ids.astype("int32")),
+        "floats": keras.ops.convert_to_tensor(ids[:, None].astype("float32")),
+    }
+    baseline = keras.losses.BinaryCrossentropy(from_logits=True)
+    steps = {(UNIT_BASELINE, "floats"): step(baseline, labels["floats"], xla)}
+    for loss in (
+        losses.CrossEntropy(from_logits=True),
+        losses.GeneralizedCrossEntropy(from_logits=True),
+        losses.SymmetricCrossEntropy(from_logits=True),
+    ):
+        for kind, given in labels.items():
+            steps[type(loss).__name__, kind] = step(loss, given, xla)
+    common = {"classes": 1, "xla": xla}
+    return timed(steps, logits, rounds, rng, (UNIT_BASELINE, "floats"), common)
+
+
+def timed(steps, logits, rounds, rng, baseline, common):
+    """Rows of the median times, and of ratios to that of `baseline`."""
     for run in steps.values():
         wait(run(logits))
         wait(run(logits))
@@ -153,16 +187,14 @@ def measure(num_classes, batch, xla, rounds, seed=0, every=1):
             start = time.perf_counter()
             wait(steps[keys[index]](logits))
             times[keys[index]].append(time.perf_counter() - start)
-    baseline = times[BASELINE, "one-hot"]
     return [
         {
             "loss": name,
             "labels": kind,
-            "classes": num_classes,
-            "xla": xla,
+            **common,
             "milliseconds": 1e3 * statistics.median(values),
             "ratio": statistics.median(
-                a / b for a, b in zip(values, baseline, strict=True)
+                a / b for a, b in zip(values, times[baseline], strict=True)
             ),
         }
         for (name, kind), values in times.items()
@@ -172,7 +204,14 @@ def measure(num_classes, batch, xla, rounds, seed=0, every=1):
 def missed(rows):
     """The bars that are not met, as sentences."""
     for row in rows:
-        if row["classes"] != 1000 or not row["xla"] or row["loss"] == BASELINE:
+        if not row["xla"] or row["loss"] in (BASELINE, UNIT_BASELINE):
+            continue
+        if row["classes"] == 1 and row["ratio"] > BAR and row["labels"] == "ids":
+            yield (
+                f"{row['loss']} of one unit on {row['labels']}, XLA: "
+                f"{row['ratio']:.2f}x, bar {BAR}x"
+            )
+        if row["classes"] != 1000:
             continue
         if row["labels"] == "one-hot" and row["loss"] in EXCEPTIONS:
             continue
@@ -186,7 +225,7 @@ def missed(rows):
             )
 
 
-def print_table(rows):
+def print_table(rows, baseline=BASELINE):
     """One line a loss, one column a setting."""
     settings = sorted({(row["classes"], row["xla"]) for row in rows})
     cells = {
@@ -194,12 +233,12 @@ def print_table(rows):
     }
     names = dict.fromkeys((row["loss"], row["labels"]) for row in rows)
     heads = [f"{c} {'xla' if x else 'graph'}" for c, x in settings]
-    print(f"{'x Keras cross-entropy':50s}" + "".join(f"{h:>12s}" for h in heads))
+    print(f"{'x ' + baseline:50s}" + "".join(f"{h:>12s}" for h in heads))
     for name, kind in names:
         line = f"{name + ' (' + kind + ')':50s}"
         for setting in settings:
             row = cells[(name, kind, *setting)]
-            text = f"{row['milliseconds']:.2f} ms" if name == BASELINE else ""
+            text = f"{row['milliseconds']:.2f} ms" if name == baseline else ""
             line += f"{text or format(row['ratio'], '.2f'):>12s}"
         print(line)
 
@@ -210,7 +249,7 @@ def main(argv=None):
     parser.add_argument("--check", action="store_true", help="exit 1 below a bar")
     parser.add_argument("--smoke", action="store_true", help="small and quick")
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--classes", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--classes", type=int, nargs="*", default=[10, 100, 1000])
     options = parser.parse_args(argv)
     classes = [10] if options.smoke else options.classes
     batch, rounds = (32, 2) if options.smoke else (1024, options.rounds)
@@ -220,8 +259,16 @@ def main(argv=None):
         for xla in modes:
             every = 8 if options.smoke else 1
             rows += measure(num_classes, batch, xla, rounds, every=every)
-    print_table(rows)
+    if rows:
+        print_table(rows)
+    unit_batch = 100 if options.smoke else UNIT_BATCH
+    units = []
+    for xla in modes:
+        units += measure_unit(unit_batch, xla, rounds)
+    print_table(units, UNIT_BASELINE)
+    rows += units
     settings = {"batch": batch, "rounds": rounds, "classes": classes}
+    settings["unit_batch"] = unit_batch
     record.write(options.json, "loss_speed", settings, rows)
     problems = list(missed(rows))
     for problem in problems:

@@ -48,6 +48,7 @@ def test_values_by_hand():
         (LABELS, np.float32([[0.2], [0.6], [0.5], [0.9]]), {}),
         (LABELS[:, None], np.float32([[-2], [0.3], [-0.1], [5]]), {"threshold": 0}),
         (np.eye(2)[LABELS], np.float32([[0.2], [0.6], [0.5], [0.9]]), {}),
+        (np.abs(LABELS - 0.25), np.float32([[0.2], [0.6], [0.5], [0.9]]), {}),  # soft
         # positions of sequences
         (LABELS.reshape(2, 2), SCORES.reshape(2, 2, 2), {}),
         (LABELS.reshape(2, 2, 1), SCORES.reshape(2, 2, 2), {}),

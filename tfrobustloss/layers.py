@@ -14,7 +14,8 @@ class TemperedSoftmax(keras.layers.Layer):
     """`losses.tempered_softmax` as a layer: the last one of a bi-tempered model.
 
     Train with `BiTemperedLogistic(t1, t2)` on its output, or on the logits before it
-    with `from_logits=True` (faster), and use `temperature=t2`.
+    with `from_logits=True` (faster), and use `temperature=t2`. Of one unit it makes the
+    probability of class 1 of two.
 
     Args:
         temperature: Float in (0, 5], or a `keras.Variable`. 1 is the softmax.
@@ -36,7 +37,7 @@ class TemperedSoftmax(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, logits):
-        """Probabilities of the shape of `logits`."""
+        """Probabilities of the shape of `logits`, `(..., classes)` or `(..., 1)`."""
         return tempered_softmax(logits, self.temperature)
 
     def compute_output_shape(self, input_shape):

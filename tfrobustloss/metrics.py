@@ -27,7 +27,8 @@ def noisy_accuracy(y_true, y_pred, transition_matrix=None, threshold=0.5):
     Args:
         y_true: Noisy class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, of which the largest entry counts. Negative ids and
-            rows of zeros are no label.
+            rows of zeros are no label. For one unit, floats are the probability of
+            class 1, which is the label above 0.5.
         y_pred: Probabilities or logits, shape `(..., classes)`, of which the largest
             counts; or of one sigmoid unit, shape `(..., 1)`.
         transition_matrix: `T[i, j] = P(noisy label j | class i)`, shape `(classes,

@@ -76,6 +76,42 @@ def test_the_ending_of_a_subclassed_model(last, expected):
     assert models.ending(model) == expected
 
 
+def test_a_tempered_softmax_of_one_unit_ends_like_a_sigmoid():
+    last = [keras.layers.Dense(1), layers.TemperedSoftmax(1.2)]
+    model = keras.Sequential([keras.Input((2,)), *last])
+    assert models.ending(model) == "sigmoid"
+    assert models.ending(ENDING["last layer"]) == "softmax"
+
+
+def test_logits_of_one_unit_are_those_of_two_classes():
+    one, three = (
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(n)]) for n in (1, 3)
+    )
+    assert models.check_logits("Task", "model", one) == 2
+    assert models.check_logits("Task", "model", one, 2) == 2
+    with pytest.raises(ValueError, match=r"shape \(batch, 3\)\. Received.*\(None, 1\)"):
+        models.check_logits("Task", "model", one, 3)
+    with pytest.raises(ValueError, match=r"\(batch, 2\) or \(batch, 1\).*\(None, 3\)"):
+        models.check_logits("Task", "model", three, 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (keras.losses.BinaryCrossentropy(from_logits=True), True),
+        ([keras.losses.BinaryCrossentropy(from_logits=True)], True),
+        ({"a": "binary_crossentropy"}, False),
+        ("kl_divergence", False),
+        (keras.losses.binary_crossentropy, False),
+        (keras.losses.Huber(), None),
+        (["mse", "mae"], None),
+        (None, None),
+    ],
+)
+def test_losses_on_logits(loss, expected):
+    assert models.on_logits(models.only_loss(loss)) is expected
+
+
 def test_the_ending_of_an_unbuilt_model():
     last = [keras.layers.Dense(2), keras.layers.Softmax()]
     assert models.ending(keras.Sequential(last)) == "softmax"

@@ -54,6 +54,21 @@ def test_images_one_hot_and_a_model_of_ones_own():
     assert found.shape == (8, 3)
 
 
+def test_a_model_of_one_unit():
+    import keras
+
+    def build(input_shape, num_classes, seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1)])
+
+    options = {"folds": 2, "epochs": 6, "learning_rate": 0.1, "batch_size": 10}
+    features, labels = FEATURES[:40, :2], LABELS[:40]
+    found = out_of_fold_probabilities(features, labels, model=build, **options)
+    assert found.shape == (40, 2)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+    assert (found.argmax(axis=1) == labels).all()
+
+
 def test_whole_floats_are_whole_numbers():
     options = {"folds": 2, "epochs": 1, "batch_size": 10, "seed": 3, "num_classes": 3}
     floats = {name: float(value) for name, value in options.items()}

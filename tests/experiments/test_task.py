@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -83,6 +84,48 @@ def test_where_validation_data_are_needed():
         learning_rates.score_losses(task, [Adma()], [0], [0.1], epochs=1)
     with pytest.raises(TypeError, match="`task` must be a `Task`.*'digits'"):
         prepare("digits")
+
+
+def one_unit(input_shape, num_classes, seed):
+    """A network of one logit for two classes."""
+    initializer = keras.initializers.GlorotUniform(seed)
+    last = keras.layers.Dense(1, kernel_initializer=initializer)
+    return keras.Sequential([keras.Input(input_shape), last])
+
+
+def test_a_network_of_one_unit():
+    x = np.random.default_rng(0).normal(0, 1, (300, 3)).astype("float32")
+    y = (x[:, 0] > 0).astype(int)
+    task = Task(
+        ((x[:200], y[:200]), (x[200:], y[200:])),
+        architecture=one_unit,
+        noise=[[0.9, 0.1], [0.2, 0.8]],
+        validation="noisy",
+        validation_matrix="noise",
+    )
+    prepared = prepare(task)
+    assert prepared.num_classes == 2
+    assert prepare(dataclasses.replace(task, architecture=one_unit((3,), 2, 0)))
+    options = dict(epochs=2, batch_size=20, xla=False)
+    loss = Adma(from_logits=True)
+    (accuracy,) = learning_rates.score_losses(prepared, [loss], [0], [0.3], **options)
+    trainer = Trainer(
+        prepared.network,
+        learning_rates.family_of_one(loss),
+        prepared.train([0]),
+        prepared.validation,
+        label_draws=True,
+        learning_rate=0.3,
+        **options,
+    )
+    model = one_unit((3,), 2, 0)
+    model.set_weights(trainer.weights_after([], 0))
+    predicted = (model.predict(x[200:], verbose=0)[:, 0] > 0).astype(int)
+    expected, _ = noisy_accuracy.estimated_accuracy(
+        y[200:], predicted, prepared.validation_matrix
+    )
+    assert accuracy[0, 0] == pytest.approx(expected, abs=1e-5)
+    assert (predicted == y[200:]).mean() > 0.9
 
 
 # judged by noisy labels

@@ -21,6 +21,7 @@ from tfrobustloss._core.validation import check
 ROWS_A_CASE = 6
 IGNORED = [0, 3]  # the rows that get the label of `ignore_class`
 CLASSES = (2, 3, 4, 5, 10, 37, 100, 1000)
+UNIT = 1  # as a number of classes: one unit for two
 SCALES = ("1e-38", "1e-3", "1", "30", "1e4", "mixed", "ties", "equal", "dominant")
 LABELS = ("ids", "column", "one-hot", "smoothed", "soft")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -92,6 +93,7 @@ def cases(row):
         if isinstance(argument.default, bool) and name != "from_logits":
             free[name] = st.none() | st.booleans()
     classes = row.traits.num_classes
+    some = (UNIT, *CLASSES) if getattr(row.loss_class, "one_unit", False) else CLASSES
     takes_logits = "from_logits" in inspect.signature(row.loss_class).parameters
     formats = [
         kind
@@ -102,7 +104,7 @@ def cases(row):
         {
             "row": st.just(row.name),
             "seed": st.integers(0, 2**32 - 1),
-            "classes": st.just(classes) if classes else st.sampled_from(CLASSES),
+            "classes": st.just(classes) if classes else st.sampled_from(some),
             "scale": st.sampled_from(SCALES),
             "labels": st.sampled_from(formats),
             "dtype": st.sampled_from(DTYPES),
@@ -131,8 +133,11 @@ def logits_of(case, random):
 
 
 def labels_of(case, random):
-    """Labels in the format of the case."""
-    classes = case["classes"]
+    """Labels in the format of the case; those of one unit may be rows of two classes.
+
+    Smoothed and soft labels of one unit are probabilities of class 1.
+    """
+    classes = _num_classes(case)
     ids = random.integers(0, classes, ROWS_A_CASE)
     if case["labels"] == "ids":
         return ids.astype("int32")
@@ -143,22 +148,30 @@ def labels_of(case, random):
         rows = 0.9 * rows + 0.1 / classes
     if case["labels"] == "soft":
         rows = random.dirichlet([0.3] * classes, ROWS_A_CASE)
+    if case["classes"] == UNIT and case["labels"] != "one-hot":
+        rows = rows[:, 1]
     return rows.astype("float32")
 
 
 def ignore(labels, case):
     """Labels of which some rows are of the ignored class, and which rows these are."""
-    ignored, classes = case["ignore_class"], case["classes"]
+    ignored, classes = case["ignore_class"], _num_classes(case)
     if ignored is None:
         return labels, np.zeros(ROWS_A_CASE, bool)
     labels = labels.copy()
     if labels.shape != (ROWS_A_CASE, classes) or case["labels"] == "column":
         labels[IGNORED] = ignored
+        if labels.dtype == "float32" and ignored in range(classes):
+            return labels, (labels > 0.5) == ignored  # of the likelier class
         return labels, labels.reshape(-1) == ignored
     labels[IGNORED] = np.arange(classes) == ignored  # zeros for a class outside
     if ignored in range(classes):
         return labels, labels.argmax(axis=-1) == ignored
     return labels, ~labels.any(axis=-1)
+
+
+def _num_classes(case):
+    return 2 if case["classes"] == UNIT else case["classes"]
 
 
 def run(row, case):
@@ -200,7 +213,7 @@ def _run(row, case):
     with _refusals():
         loss = _build(row, case)
     scores = logits if loss.from_logits else _softmax(logits)
-    order = random.permutation(case["classes"])
+    order = random.permutation(_num_classes(case))
     batch = _tensor(scores, case)
     with _refusals():
         value, (gradient,) = value_and_gradient(lambda y: loss(labels, y), batch)
@@ -217,7 +230,11 @@ def _run(row, case):
     # a row's value has nothing to do with its neighbours, nor with the classes' order
     some = np.arange(ROWS_A_CASE)[::-2]
     part, given, what = scores[some], labels[some], "of a part"
-    if _knows_no_class(row, unpromised) and case["ignore_class"] is None:
+    renamed = _knows_no_class(row, unpromised) and case["ignore_class"] is None
+    if renamed and case["classes"] == UNIT:
+        if loss.from_logits:  # 1 - p has other digits than p
+            part, given, what = -part, _renamed(given), "of a part with classes swapped"
+    elif renamed:
         part, what = part[:, order], "of a part with the classes renamed"
         if case["labels"] in ("ids", "column"):
             given = np.argsort(order).astype("int32")[given]
@@ -232,6 +249,12 @@ def _run(row, case):
     assert (off <= 1e-6 * scale).all(), f"{again} {what}, not {value[some]}"
 
 
+def _renamed(labels):
+    """Labels of one unit with the two classes swapped."""
+    rows = labels.ndim == 2 and labels.shape[1] == 2
+    return labels[:, ::-1] if rows else 1 - labels
+
+
 def _knows_no_class(row, unpromised):
     """Whether the loss treats all classes alike."""
     special = row.traits.num_classes is not None or row.traits.relabelled is not None
@@ -244,7 +267,7 @@ def _tensor(scores, case):
 
 def _bounds(loss, case):
     """The loss's own bounds, or None: plain Keras losses have none."""
-    return loss.bounds(case["classes"]) if hasattr(loss, "bounds") else None
+    return loss.bounds(_num_classes(case)) if hasattr(loss, "bounds") else None
 
 
 def _steepness(loss):
@@ -269,6 +292,8 @@ def _check_bounds(loss, case, value):
 
 
 def _softmax(logits):
+    if logits.shape[-1] == UNIT:
+        return np.exp(-np.logaddexp(0, -logits))
     exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exp / exp.sum(axis=-1, keepdims=True)
 

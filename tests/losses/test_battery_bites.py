@@ -357,6 +357,18 @@ class RowsAreDouble(Declared):
         return values if y_true.rows is None else 2 * values
 
 
+def miss_of_rows(y_true, y_pred, steepness=1.0, from_logits=False):
+    p = ops.softmax(y_pred) if from_logits else y_pred
+    return steepness * (1 - ops.sum(y_true.dense(p.dtype) * p, axis=-1))
+
+
+@_register
+class KnowsNoUnit(Declared):
+    """Reads predictions by themselves, so that one unit is taken for both classes."""
+
+    function = staticmethod(miss_of_rows)
+
+
 @_register
 class HalfInside(Declared):
     """Class ids go through the type of the predictions."""
@@ -424,6 +436,7 @@ BROKEN = [
     _broken(LogitsAsProbabilities(), testing.check_logits),
     _broken(IgnoresIgnoring(), testing.check_ignore_class, _IDS),
     _broken(RowsAreDouble(), testing.check_sparse, LossTraits()),
+    _broken(KnowsNoUnit(), testing.check_one_unit, LossTraits()),
 ]
 
 

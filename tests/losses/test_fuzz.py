@@ -84,6 +84,7 @@ class Naive(FunctionLoss):
     """Cross-entropy as one writes it first."""
 
     function = staticmethod(naive_cross_entropy)
+    one_unit = False
 
     def __init__(self, from_logits=False, **options):
         super().__init__(from_logits=from_logits, **options)
@@ -114,7 +115,7 @@ class Careless(losses.GeneralizedCrossEntropy):
     def __call__(self, y_true, y_pred, sample_weight=None):
         self.ignore_class, ignored = None, self.ignore_class
         y_true = keras.ops.convert_to_tensor(y_true)
-        outside = keras.ops.logical_or(y_true < 0, y_true >= y_pred.shape[-1])
+        outside = keras.ops.logical_or(y_true < 0, y_true >= max(2, y_pred.shape[-1]))
         value = super().__call__(keras.ops.where(outside, 0, y_true), y_pred)
         self.ignore_class = ignored
         return value

@@ -208,7 +208,7 @@ def test_unknown_number_of_classes():
     loss = losses.GeneralizedCrossEntropy(from_logits=True)
     unknown = tf.TensorSpec((None, None))
     known = tf.TensorSpec((None, 4))
-    message = r"`y_pred` must have at least 2 classes.*\(None, None\).*`tf.ensure_shape"
+    message = r"`y_pred` must have its classes on.*\(None, None\).*`tf.ensure_shape"
     for function in (loss, losses.focal, losses.label_distributionally_robust):
         with pytest.raises(ValueError, match=message):
             tf.function(function).get_concrete_function(known, unknown)
@@ -292,10 +292,6 @@ def test_a_float16_sum_of_large_losses_is_not_infinite():
 @every_loss
 def test_every_loss_refuses_what_labels_cannot_read(make):
     ids, logits = batch()
-    message = r"`y_pred` must have at least 2 classes.*\(5, 1\).*2 outputs"
-    for y_true in (np.zeros(5, int), np.zeros((5, 1), int)):
-        with pytest.raises(ValueError, match=message):
-            make(2)(y_true, np.ones((5, 1), "float32"))
     ids[2] = 4
     message = r"`y_true` must hold class ids in 0\.\.3.*\[4\].*`ignore_class`"
     with pytest.raises(ValueError, match=message):
@@ -326,8 +322,9 @@ def test_labels_of_another_shape(label_shape, words):
 
 
 def test_predictions_without_classes():
-    with pytest.raises(ValueError, match="`y_pred` must have at least 2 classes"):
-        losses.CrossEntropy()(np.zeros((), int), np.zeros((), "float32"))
+    for shape in ((), (5, 0)):
+        with pytest.raises(ValueError, match="`y_pred` must have its classes on"):
+            losses.CrossEntropy()(np.zeros(shape[:1], int), np.zeros(shape, "float32"))
 
 
 @pytest.mark.parametrize("bad", [-1, 4, 255])

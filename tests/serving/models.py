@@ -50,6 +50,16 @@ ENDINGS = {
         lambda: losses.SigmoidFocal(from_logits=True),
         lambda outputs: two_columns(keras.ops.sigmoid(outputs)),
     ),
+    "one_tempered_logit": (
+        [],
+        lambda: losses.BiTemperedLogistic(0.6, 1.4, from_logits=True),
+        lambda outputs: two_columns(losses.tempered_softmax(outputs, 1.4)),
+    ),
+    "one_tempered_unit": (
+        [lambda: layers.TemperedSoftmax(1.4)],
+        lambda: losses.BiTemperedLogistic(0.8, 1.4),
+        lambda outputs: two_columns(outputs),
+    ),
     "one_sigmoid": (
         [lambda: keras.layers.Activation("sigmoid")],
         lambda: keras.losses.BinaryCrossentropy(),

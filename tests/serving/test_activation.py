@@ -229,12 +229,41 @@ def test_rows_of_boxes_and_classes(from_logits):
         (region(keras.losses.Dice()), {}),
         (None, {"activation": "sigmoid"}),
         (losses.CrossEntropy(from_logits=True), {"activation": "sigmoid"}),
+        (losses.CrossEntropy(from_logits=True), {}),
+        (OwnCrossEntropy(), {}),
+        (losses.LogitBias(bias=3.0), {}),
+        (losses.ActivePassive(from_logits=True), {}),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
 def test_one_unit_is_two_classes(loss, options):
     want = numpy(two_columns(ops.sigmoid(ONE)))
     np.testing.assert_allclose(found(loss, ONE, **options), want, atol=1e-7)
+
+
+ZERO_AND_ONE = np.concatenate([np.zeros_like(ONE), ONE], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (TEMPERED, {}),
+        (losses.LogitBias(TEMPERED), {}),
+        (losses.ActivePassive(TEMPERED, TEMPERED), {}),
+        (None, {"temperature": 1.7}),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_one_tempered_unit_is_two_classes(loss, options):
+    want = tempered(ZERO_AND_ONE)
+    np.testing.assert_allclose(found(loss, ONE, **options), want, atol=1e-6)
+
+
+def test_one_clipped_unit_is_two_classes():
+    a = -np.logaddexp(0, np.concatenate([ONE, -ONE], axis=-1))  # log(1 - p), log(p)
+    clipped = a * 0.5 / np.linalg.norm(a, axis=-1, keepdims=True)
+    want = numpy(ops.softmax(clipped))
+    np.testing.assert_allclose(found(CLIP, ONE), want, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"activation": "linear"}])
@@ -259,13 +288,9 @@ def test_one_channel_of_maps():
 @pytest.mark.parametrize(
     ("loss", "last", "options"),
     [
-        (losses.CrossEntropy(from_logits=True), None, {}),
-        (TEMPERED, None, {}),
-        (CLIP, None, {}),
         (CCE, None, {}),
         (region(CCE), None, {}),
         (None, None, {"activation": "softmax"}),
-        (None, None, {"temperature": 1.5}),
         (None, "softmax", {}),
         ("binary_crossentropy", "softmax", {}),
         ("binary_crossentropy", "softmax", {"activation": "linear"}),
@@ -277,10 +302,13 @@ def test_a_softmax_of_one_unit_is_refused(loss, last, options):
         _activation.find("export", model, **options)
 
 
-def test_a_tempered_softmax_layer_of_one_unit_is_refused():
+def test_a_tempered_softmax_layer_of_one_unit_is_a_probability():
     last = [keras.layers.Dense(1), layers.TemperedSoftmax(1.2)]
-    with pytest.raises(ValueError, match=r"`model` must be wider than one unit"):
-        _activation.find("export", keras.Sequential([keras.Input((2,)), *last]))
+    model = keras.Sequential([keras.Input((2,)), *last])
+    function, text = _activation.find("export", model)
+    assert text == "linear"
+    p = numpy(function(ops.convert_to_tensor([[0.25]])))
+    np.testing.assert_allclose(p, [[0.75, 0.25]])
 
 
 # --- what is said

@@ -17,7 +17,7 @@ from tfrobustloss.serving import _c_loader, _outside
 # one for each activation; which one a model has is tested in `test_activation.py`
 EXPORTED = [
     *("softmax", "tempered_layer", "tempered_logits", "softmax_logits"),
-    *("sigmoid_logits", "one_logit"),
+    *("sigmoid_logits", "one_tempered_logit"),
 ]
 
 

@@ -104,6 +104,32 @@ def test_saves_and_loads(tmp_path):
     again.fit(x, noisy, verbose=0)
 
 
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_one_unit_has_a_matrix_of_two_classes(from_logits):
+    x, y = np.float32([[1, 2], [3, -1], [0, 1]]), np.array([1, 0, 1])
+    inner = network(None if from_logits else "sigmoid", classes=1)
+    model = LearnedCorrection(inner, 0.5, initial_diagonal=0.8, from_logits=from_logits)
+    np.testing.assert_allclose(model.transition_matrix, noise.symmetric(2, 0.2), 1e-5)
+    w = np.random.default_rng(0).normal(0, 0.1, (2, 2))
+    model.matrix_weights.assign(w)
+    matrix = model.transition_matrix
+    p = numpy(model(x))
+    if from_logits:
+        np.testing.assert_allclose(p, numpy(ops.sigmoid(inner(x))), atol=1e-6)
+    noisy = np.concatenate([1 - p, p], axis=-1) @ matrix
+    expected = -np.log(noisy[np.arange(3), y]).mean()
+    for loss in (losses.CrossEntropy(), "binary_crossentropy"):
+        model.compile("sgd", loss, run_eagerly=True)
+        found = model.evaluate(x, y, verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    with_volume = model.compute_loss(x, y[:, None], ops.convert_to_tensor(p))
+    volume = 0.5 * np.log(np.linalg.det(matrix))
+    np.testing.assert_allclose(float(numpy(with_volume)), expected + volume, rtol=1e-4)
+    model.fit(x, y, verbose=0)
+    p = numpy(model(x))
+    np.testing.assert_allclose(numpy(model.exported_model()(x)), p, atol=1e-6)
+
+
 def test_logits_get_a_softmax():
     x = blobs(4)[0]
     inner = network(activation=None)
@@ -150,7 +176,9 @@ def _two_outputs():
         (lambda: network(None), {}, r"ends in a softmax.*logits.*from_logits=True"),
         (network, {"from_logits": True}, r"`from_logits` must be False.*softmax"),
         (lambda: network("sigmoid"), {}, r"ends in a sigmoid"),
-        (lambda: network("sigmoid", classes=1), {}, r"2 or more.*\(None, 1\)"),
+        (lambda: network("softmax", classes=1), {}, r"ends in a sigmoid.*a softmax"),
+        (lambda: network(None, classes=1), {}, r"ends in a sigmoid.*from_logits=True"),
+        (lambda: network("sigmoid", classes=1), {"from_logits": True}, r"sigmoid"),
         (_two_outputs, {}, r"one output of shape"),
         (lambda: keras.Sequential([keras.layers.Dense(2)]), {}, r"must be built"),
         (lambda: 3, {}, r"`model` must be a `keras.Model`"),

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfrobustloss import losses
 from tfrobustloss.data import noise
 from tfrobustloss.metrics import NoisyAccuracy, estimated_accuracy
 from tfrobustloss.training import LabelWave, StopOnNoisyValidation
@@ -192,6 +193,23 @@ def test_one_sigmoid_unit_and_logits():
         stop = StopOnNoisyValidation(threshold=threshold, validation_data=(X, ONES))
         model.fit(X[:2], ONES[:2], callbacks=[stop], verbose=0)
         np.testing.assert_allclose(stop.history[0]["estimate"], expected)
+
+
+@pytest.mark.parametrize(
+    ("loss", "threshold"),
+    [
+        (losses.GeneralizedCrossEntropy(from_logits=True), 0),
+        ([keras.losses.BinaryCrossentropy(from_logits=True)], 0),
+        (losses.GeneralizedCrossEntropy(), 0.5),
+        ("mse", 0.5),
+    ],
+)
+def test_the_threshold_of_one_unit_is_read_off_the_loss(loss, threshold):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss)
+    for callback in (StopOnNoisyValidation(), LabelWave(X)):
+        callback.set_model(model)
+        assert callback._threshold() == threshold
 
 
 def _two_outputs(as_dict):

@@ -1,10 +1,13 @@
 """Checks of a model: is it built, how does it end, how many outputs has it."""
 
+import inspect
+
 import keras
 
 from tfrobustloss._core.validation import ParameterError, ParameterTypeError
 
-_SOFTMAX = ("Softmax", "TemperedSoftmax")  # layers and operations
+_TEMPERED = "TemperedSoftmax"
+_SOFTMAX = ("Softmax", _TEMPERED)  # layers and operations
 _SIGMOID = ("Sigmoid",)
 _OF_KERAS = {
     "sigmoid": (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy),
@@ -15,6 +18,20 @@ _OF_KERAS = {
     ),
 }
 
+# Keras' losses without `from_logits` that are defined on probabilities
+_ON_PROBABILITIES = (
+    keras.losses.CategoricalGeneralizedCrossEntropy,
+    keras.losses.Dice,
+    keras.losses.KLDivergence,
+    keras.losses.Tversky,
+)
+_FUNCTIONS_ON_PROBABILITIES = (
+    keras.losses.categorical_generalized_cross_entropy,
+    keras.losses.dice,
+    keras.losses.kl_divergence,
+    keras.losses.tversky,
+)
+
 
 def ending(model):
     """The last activation of a model: `"softmax"`, `"sigmoid"` or None.
@@ -24,9 +41,10 @@ def ending(model):
             is looked at (of an unbuilt `Sequential`, its last layer); or a layer.
 
     Returns:
-        `"softmax"` for a softmax or tempered softmax, `"sigmoid"`, or None for anything
-        else, and where it cannot be seen.
+        `"softmax"` for a softmax or tempered softmax, `"sigmoid"`, also for a tempered
+        softmax of one unit, or None for anything else, and where it cannot be seen.
     """
+    width = None
     while isinstance(model, keras.Model):
         outputs = getattr(model, "outputs", None)
         if not outputs and isinstance(model, keras.Sequential) and model.layers:
@@ -36,9 +54,11 @@ def ending(model):
             outputs = _symbolic_outputs(model)
         if not outputs:
             return None
-        model = outputs[0]._keras_history.operation
+        model, width = outputs[0]._keras_history.operation, outputs[0].shape[-1]
     names = {one.__name__ for one in type(model).__mro__}
     activation = getattr(model, "activation", None)
+    if width == 1 and _TEMPERED in names:
+        return "sigmoid"
     if names.intersection(_SOFTMAX) or activation is keras.activations.softmax:
         return "softmax"
     if names.intersection(_SIGMOID) or activation is keras.activations.sigmoid:
@@ -74,6 +94,46 @@ def keras_activation(loss):
     return None
 
 
+def only_loss(loss):
+    """The loss itself where `compile` got a list or dict of one, or a name.
+
+    Args:
+        loss: What `keras.Model.loss` is: a loss, a function, a name, a list or dict of
+            these, or None.
+
+    Returns:
+        A loss, a function or None; a list or dict of several as it is.
+    """
+    if isinstance(loss, dict):
+        loss = list(loss.values())
+    if isinstance(loss, list | tuple) and len(loss) == 1:
+        loss = loss[0]
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
+
+
+def on_logits(loss):
+    """True for a loss on logits, False for one on probabilities, None if unknown.
+
+    Args:
+        loss: A `keras.losses.Loss`, a function, or None.
+    """
+    if isinstance(loss, keras.losses.Loss):
+        if isinstance(loss, _ON_PROBABILITIES):
+            return False
+        said = getattr(loss, "from_logits", None)
+        return loss.get_config().get("from_logits") if said is None else said
+    if loss in _FUNCTIONS_ON_PROBABILITIES:
+        return False
+    if not callable(loss):
+        return None
+    # Keras calls functions with `(y_true, y_pred)`, so that defaults are what counts
+    try:
+        said = inspect.signature(loss).parameters.get("from_logits")
+    except ValueError:  # a function of C
+        return None
+    return None if said is None else said.default
+
+
 def check_built(owner, name, model):
     """Raises a ValueError if a model has no variables yet.
 
@@ -88,16 +148,18 @@ def check_built(owner, name, model):
 
 
 def check_logits(owner, name, model, num_classes=None):
-    """Raises if a model is not built or does not end in one logit a class.
+    """Raises if a model is not built or does not end in logits of classes.
+
+    That is one logit a class, or a single one for two classes.
 
     Args:
         owner: Name of the class or function that took the model.
         name: Name of the parameter.
         model: What should be a `keras.Model`.
-        num_classes: Int, number of outputs that it should have, or None for any.
+        num_classes: Int, number of classes that it should have, or None for any.
 
     Returns:
-        Number of its outputs.
+        Number of its classes.
 
     Raises:
         TypeError: It is no model.
@@ -109,9 +171,11 @@ def check_logits(owner, name, model, num_classes=None):
     check_built(owner, name, model)
     shape = getattr(model, "output_shape", None)
     count = shape[-1] if isinstance(shape, tuple) and len(shape) == 2 else None
+    count = 2 if count == 1 else count
     if not isinstance(count, int) or count not in (num_classes, num_classes or count):
         wanted = num_classes or "a number for each class"
         constraint = f"a model whose output has the shape (batch, {wanted})"
+        constraint += " or (batch, 1)" if num_classes in (2, None) else ""
         raise ParameterError(owner, name, shape, constraint)
     if are_probabilities(model):
         constraint, hint = "a model that ends in logits", "Leave out its activation."

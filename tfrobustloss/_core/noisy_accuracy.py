@@ -301,13 +301,17 @@ def _labels(owner, y_true, shape, classes):
     if are_rows:
         known = ops.any(ops.not_equal(y_true, 0), axis=-1)
         return ops.cast(ops.argmax(y_true, axis=-1), "int32"), known
+    soft = shape[-1] == 1 and "float" in str(y_true.dtype)  # of class 1, or negative
     if seen is not None and seen.size:
-        bad = ~((seen < classes) & (seen == np.floor(seen)))  # NaN is neither
-        if bad.any():
+        fits = seen <= 1 if soft else (seen < classes) & (seen == np.floor(seen))
+        if not fits.all():  # NaN is neither
             constraint = f"class ids below {classes}, or negative where there is none"
-            raise ParameterError(owner, "y_true", seen[bad][0].item(), constraint)
+            raise ParameterError(owner, "y_true", seen[~fits][0].item(), constraint)
     if column:
         y_true = ops.squeeze(y_true, -1)
+    if soft:
+        known = ops.logical_and(y_true >= 0, y_true <= 1)
+        return ops.cast(ops.logical_and(known, y_true > 0.5), "int32"), known
     labels = ops.cast(y_true, "int32")
     known = ops.logical_and(labels >= 0, labels < classes)
     return ops.where(known, labels, 0), known

@@ -56,7 +56,8 @@ def out_of_fold_probabilities(
             one-hot rows.
         model: Name of a function of `tfrobustloss.architectures`, or a function like
             those: from `(input_shape, num_classes, seed)` to a model that gives
-            logits. `"mlp2"` takes features of any shape.
+            logits, of two classes also a single one. `"mlp2"` takes features of any
+            shape.
         folds: Int >= 2, at most the number of examples.
         epochs: Int >= 1.
         batch_size: Int >= 1.
@@ -99,10 +100,10 @@ def out_of_fold_probabilities(
         raise ParameterError(owner, "folds", folds, constraint)
     build = _architecture(owner, model)
     network = Network(lambda seed: build(features.shape[1:], num_classes, seed=seed))
-    network.compile(
-        keras.optimizers.Adam(learning_rate),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if network.num_outputs == 1:  # a unit for two classes, which that does not take
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(learning_rate), loss)
     probabilities = np.empty((len(labels), num_classes))
     part = _deal(labels, folds, seed)
     for fold in range(folds):
@@ -139,6 +140,8 @@ def _log_probabilities(
     size = min(largest, PREDICT_BATCH)
     filled = np.arange(-(-len(features) // size) * size) % len(features)
     logits = network.predict(features[filled])[: len(features)].astype(np.float64)
+    if logits.shape[1] == 1:  # for two classes
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     if not np.isfinite(logits).all():
         text = (
             "out_of_fold_probabilities: training diverged. Try a lower `learning_rate`."

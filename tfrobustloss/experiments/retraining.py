@@ -35,6 +35,11 @@ class Network:
         ]
 
     @property
+    def num_outputs(self) -> int:
+        """Width of the network's output."""
+        return self._model.output_shape[-1]
+
+    @property
     def learning_rate(self) -> float:
         """Learning rate of the optimizer, which can be set after `compile`."""
         return float(keras.ops.convert_to_numpy(self._model.optimizer.learning_rate))

@@ -49,7 +49,7 @@ class Task:
             the test have to be right, and those of the validation unless it is noisy.
         architecture: Name of a function of `tfrobustloss.architectures`, another
             function `(input_shape, num_classes, seed) -> model`, or a built model
-            whose output is logits.
+            whose output is logits: one a class, or a single one for two classes.
         noise: `symmetric:R`, `pair:R`, `asymmetric:R` or a transition matrix by which
             training labels are changed, or `none` for labels that are wrong already.
         train_size: Number of training examples, or None for all that are left.

@@ -49,7 +49,8 @@ def active_negative_cross_entropy(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         alpha: Float >= 0, weight of normalised cross-entropy.
         beta: Float >= 0, weight of the negative part.
         min_probability: Float in [1e-30, 0.9 / classes]; probabilities
@@ -112,7 +113,8 @@ def active_negative_focal(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         alpha: Float >= 0, weight of the normalised focal loss.
         beta: Float >= 0, weight of the negative part.
         gamma: Float in [0, 50]. 0 is `active_negative_cross_entropy`.

@@ -32,7 +32,8 @@ def adma(y_true, y_pred, scaling_factor=0.2624, base=math.e, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         scaling_factor: Float in (0, 10], `a` in the paper, which stays in (0, 0.5]
             and tunes it to 0.24 to 0.32.
         base: Float in (1, 1e6], `e` in the paper.

@@ -33,7 +33,8 @@ def asymmetric_generalized_cross_entropy(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         a: Float in [1e-6, 1000].
         q: Float in [0, 10]. 1 is `1 - p`, 0 the limit `log((a + 1) / (a + p))`.
         from_logits: Whether `y_pred` holds logits.
@@ -81,7 +82,8 @@ def asymmetric_unhinged(y_true, y_pred, a=5.5, q=3.0, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         a: Float in (1, 1000].
         q: Float in [0, 10]. 1 is `1 - p`, 0 the limit `log((a - p) / (a - 1))`.
         from_logits: Whether `y_pred` holds logits.
@@ -126,7 +128,8 @@ def asymmetric_exponential(y_true, y_pred, a=2.5, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         a: Float in [0.001, 1000].
         from_logits: Whether `y_pred` holds logits.
 
@@ -163,7 +166,8 @@ def asymmetric_mean_squared_error(y_true, y_pred, a=30.0, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         a: Float in [1, 1000].
         from_logits: Whether `y_pred` holds logits.
 

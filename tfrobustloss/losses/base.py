@@ -17,8 +17,8 @@ from tfrobustloss._core.tensors import (
     shallow_copy,
     visible,
 )
-from tfrobustloss._core.validation import Range, check, check_flag
-from tfrobustloss.losses.labels import Labels
+from tfrobustloss._core.validation import ParameterError, Range, check, check_flag
+from tfrobustloss.losses.labels import Labels, class_probabilities
 
 
 class FunctionLoss(keras.losses.Loss):
@@ -42,6 +42,11 @@ class FunctionLoss(keras.losses.Loss):
     JAX, make the variable, with `trainable=False`, an attribute of the model as well.)
 
     The computation runs in float32, or float64 for that dtype, whatever the policy.
+
+    Predictions of one unit, shape `(..., 1)`, are those of two classes: the probability
+    of class 1, or its logit; labels are 0 and 1, or probabilities of class 1. `decode`
+    makes the two classes. A function that reads `y_pred` without it says so by
+    `one_unit = False` in its class.
 
     Invalid labels (an id outside the classes, a row whose mass is not 1, NaN) are
     refused where they can be seen, which is in eager code, unless a Keras mask or a
@@ -67,7 +72,7 @@ class FunctionLoss(keras.losses.Loss):
     function = None
     limits = {}
     purpose = paper = paper_url = ""
-    per_example = True
+    per_example = one_unit = True
     shared_arguments = ("ignore_class", "reduction", "name", "dtype")
 
     def __init__(
@@ -103,15 +108,22 @@ class FunctionLoss(keras.losses.Loss):
         return None
 
     def activation(self, logits):
-        """Class probabilities that this loss computes from logits, `(..., classes)`."""
-        return ops.softmax(logits, axis=-1)
+        """Class probabilities that this loss computes from logits.
+
+        Args:
+            logits: Float tensor, shape `(..., classes)`, or `(..., 1)` of one unit.
+
+        Returns:
+            Tensor of the same shape; of one unit, the probability of class 1.
+        """
+        return class_probabilities(logits)
 
     def call(self, y_true, y_pred):
         """Loss per example, shape `(...)`, float32 or float64; no class is ignored."""
         y_pred = ops.cast(y_pred, self._wide_dtype())
         labels = y_true
         if not isinstance(labels, Labels):
-            labels = Labels(y_true, y_pred, self.ignore_class)
+            labels = self._labels(y_true, y_pred)
         losses = self.function(labels, y_pred, **self._parameters())
         known = labels.known()
         return losses if known is None else ops.where(known, losses, 0)
@@ -129,7 +141,7 @@ class FunctionLoss(keras.losses.Loss):
         y_pred = _widen(y_pred, self._wide_dtype())
 
         def compute():
-            labels = Labels(y_true, y_pred, self.ignore_class)
+            labels = self._labels(y_true, y_pred)
             return labels, self.call(labels, y_pred)
 
         labels, losses = without_excluded(
@@ -160,6 +172,13 @@ class FunctionLoss(keras.losses.Loss):
         if self._given_dtype:
             config["dtype"] = self._dtype_policy.name
         return config
+
+    def _labels(self, y_true, y_pred):
+        if not self.one_unit and tuple(y_pred.shape)[-1:] == (1,):
+            constraint = "2 or more classes on its last axis for this loss"
+            shape = tuple(y_pred.shape)
+            raise ParameterError(type(self).__name__, "y_pred.shape", shape, constraint)
+        return Labels(y_true, y_pred, self.ignore_class)
 
     def _wide_dtype(self):
         return "float64" if self.dtype == "float64" else "float32"
@@ -203,6 +222,7 @@ class TaskLoss(FunctionLoss):
     """
 
     activation = None
+    one_unit = False  # its predictions are no classes
     shared_arguments = ("reduction", "name", "dtype")
 
     def __init__(

@@ -22,7 +22,8 @@ def soft_bootstrap(y_true, y_pred, beta=0.95, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         beta: Float in [0, 1], trust in the label. 1 is cross-entropy.
         from_logits: Whether `y_pred` holds logits.
 
@@ -56,7 +57,8 @@ def hard_bootstrap(y_true, y_pred, beta=0.8, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         beta: Float in [0, 1], trust in the label. 1 is cross-entropy.
         from_logits: Whether `y_pred` holds logits.
 

@@ -27,8 +27,8 @@ def active_passive(y_true, y_pred, active, passive, alpha=1.0, beta=1.0):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, as the
-            two losses say.
+        y_pred: Probabilities in [0, 1], or logits, as the two losses say, shape
+            `(..., classes)`, or `(..., 1)` of one unit.
         active: A classification loss of this package.
         passive: Another one.
         alpha: Float >= 0, weight of `active`.

@@ -24,7 +24,8 @@ def unhinged(y_true, y_pred, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -66,7 +67,8 @@ def confidence_regularized(y_true, y_pred, beta=2.0, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         beta: Float >= 0. 0 is cross-entropy, 1 is `unhinged`.
         from_logits: Whether `y_pred` holds logits.
 

@@ -30,7 +30,8 @@ def forward_correction(y_true, y_pred, transition_matrix, from_logits=False):
     Args:
         y_true: Noisy class ids, shape `(...)` or `(..., 1)`, or one-hot or soft
             labels, shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         transition_matrix: `T`, shape `(classes, classes)`; `T[i, j]` is the
             probability that class `i` is labelled `j`; rows sum to 1, up to rounding.
             Entries below 1e-30 count as 1e-30, which bounds the loss at 69 nats.
@@ -76,7 +77,8 @@ def backward_correction(y_true, y_pred, transition_matrix, from_logits=False):
     Args:
         y_true: Noisy class ids, shape `(...)` or `(..., 1)`, or one-hot or soft
             labels, shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         transition_matrix: `T`, shape `(classes, classes)`; `T[i, j]` is the
             probability that class `i` is labelled `j`; rows sum to 1, up to rounding.
         from_logits: Whether `y_pred` holds logits.

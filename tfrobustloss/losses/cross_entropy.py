@@ -21,7 +21,8 @@ def cross_entropy(y_true, y_pred, label_smoothing=0.0, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         label_smoothing: Float in [0, 1], mass spread over all classes (the
             convention of Keras).
         from_logits: Whether `y_pred` holds logits.

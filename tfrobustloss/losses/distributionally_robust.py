@@ -8,7 +8,7 @@ from keras import ops
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import decode, to_float
+from tfrobustloss.losses.labels import decode
 from tfrobustloss.losses.rows import row_max
 
 _LIMITS = {
@@ -38,14 +38,16 @@ def label_distributionally_robust(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         margin: Float >= 0, `c` in the paper.
         temperature: Float in [0.01, 100], lambda in the paper. The authors tried
             0.1, 1 and 10; 10 served CIFAR-10 and 1 CIFAR-100 in a later comparison.
         normalize: Whether scores are normalised as above, as in the authors' code.
             If not, h is z: then `temperature` 1 and `margin` 0 are cross-entropy
             less `log(classes)`. Normalised, a shift of the logits matters, so that
-            logits and their softmax give different losses.
+            logits and their softmax give different losses; one unit stands for
+            `(log(1 - p), log(p))` in either case.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -76,7 +78,7 @@ def label_distributionally_robust(
     labels, prediction = decode(y_true, y_pred, from_logits)
     scores = prediction.scores
     if normalize:
-        scores = _normalized(to_float(y_pred) if from_logits else scores)
+        scores = _normalized(prediction.logits())
     own = ops.expand_dims(labels.pick(scores), -1)
     apart = scores - own + margin * (1 - labels.dense(scores.dtype))
     largest = ops.stop_gradient(row_max(apart))

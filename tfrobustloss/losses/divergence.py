@@ -37,7 +37,8 @@ def jensen_shannon(y_true, y_pred, pi=0.5, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         pi: Float in [1e-6, 1 - 1e-6], weight of the label.
         from_logits: Whether `y_pred` holds logits.
 

@@ -43,7 +43,8 @@ def epsilon_softmax_cross_entropy(y_true, y_pred, m=1e4, floor=1e-8, from_logits
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         m: Float in [0, 1e9]. 0 is cross-entropy.
         floor: Float in [0, 1). Below it `p'` has a constant loss and no gradient, as
             in the authors' code: with a large `m` this drops the examples whose `p`

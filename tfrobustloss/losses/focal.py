@@ -33,7 +33,8 @@ def focal(y_true, y_pred, gamma=2.0, alpha=None, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         gamma: Float >= 0. 0 is weighted cross-entropy.
         alpha: None for 1, a number, or one number >= 0 per class.
         from_logits: Whether `y_pred` holds logits.

@@ -25,7 +25,8 @@ def generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         q: Float in [0, 1]. Larger is more robust and slower to fit.
         from_logits: Whether `y_pred` holds logits.
 

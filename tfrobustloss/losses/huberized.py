@@ -31,7 +31,8 @@ def partially_huberized_cross_entropy(y_true, y_pred, tau=10.0, from_logits=Fals
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         tau: Float in [1, 1e12], the largest slope in `p`.
         from_logits: Whether `y_pred` holds logits.
 
@@ -77,7 +78,8 @@ def partially_huberized_generalized_cross_entropy(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         q: Float in [0, 1].
         tau: Float in [1, 1e12], the largest slope in `p`.
         from_logits: Whether `y_pred` holds logits.

@@ -41,7 +41,8 @@ def joint_asymmetric(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         alpha: Float >= 0, weight of the normalised loss.
         beta: Float >= 0, weight of the asymmetric squared error.
         a: Float in [1, 1000], how far the label is stretched.

@@ -1,4 +1,9 @@
-"""Decodes labels of any format, and predictions as probabilities or logits."""
+"""Decodes labels of any format, and predictions as probabilities or logits.
+
+Predictions whose last axis is 1 come from one unit for two classes, the probability of
+class 1 or its logit. `Labels` and `Prediction` make two classes of it, so that no loss
+has to know.
+"""
 
 import math
 
@@ -31,17 +36,59 @@ def most_nats(from_logits):
     return math.inf if from_logits else -math.log(SMALLEST_PROBABILITY)
 
 
+def count_classes(y_pred):
+    """Number of classes of predictions by their last axis, which for one unit is 2.
+
+    Args:
+        y_pred: Tensor or array, shape `(..., classes)` or `(..., 1)`.
+
+    Returns:
+        Int, or None where the shape does not say it.
+    """
+    shape = tuple(y_pred.shape)
+    if not shape:
+        return None
+    return 2 if shape[-1] == 1 else shape[-1]
+
+
+def class_logits(logits):
+    """A logit for each class: `(log(1 - p), log(p))` of a unit of two classes.
+
+    Args:
+        logits: Float tensor, shape `(..., classes)`, or `(..., 1)` for one unit, whose
+            `p` is the sigmoid.
+
+    Returns:
+        Tensor of shape `(..., classes)`.
+    """
+    if logits.shape[-1] != 1:
+        return logits
+    return Prediction(logits, from_logits=True).log()
+
+
+def class_probabilities(logits):
+    """Softmax of logits of shape `(..., classes)`, sigmoid of those of one unit."""
+    return ops.sigmoid(logits) if logits.shape[-1] == 1 else ops.softmax(logits)
+
+
 def decode(y_true, y_pred, from_logits=False):
     """The labels and the prediction of a loss, whatever their format.
 
     The first line of a loss function: the rest of it is then the same for class ids,
     one-hot and soft labels, probabilities and logits.
 
+    Predictions of one unit, shape `(..., 1)`, are those of two classes: a probability
+    `p` stands for `(1 - p, p)`, and a logit `z` for the two logits
+    `(log(1 - p), log(p))`, p = sigmoid(z), so that both give one loss. Labels are then
+    class ids 0 and 1, bools, or floats, the probability of class 1. (Of a *function* in
+    `compile`, Keras drops the last axis of maps of shape `(batch, height, width, 1)` if
+    labels have none: give labels of this shape, or the loss as a class.)
+
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, one-hot or soft labels, shape
             `(..., classes)`, or a `Labels`, which is returned as it is.
-        y_pred: Probabilities in [0, 1] or logits, shape `(..., classes)`, or a
-            `Prediction`, which is returned as it is.
+        y_pred: Probabilities in [0, 1] or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit, or a `Prediction`, which is returned as it is.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -56,12 +103,14 @@ def decode(y_true, y_pred, from_logits=False):
         ...     return 1 - prediction.pick_probability(labels)
         >>> [round(float(miss(y, [[0.7, 0.3]])[0]), 4) for y in ([0], [[0.0, 1.0]])]
         [0.3, 0.7]
+        >>> [round(float(miss(y, [[0.3]])[0]), 4) for y in ([0], [[1]], [0.5])]
+        [0.3, 0.7, 0.5]
     """
     prediction = y_pred
     if not isinstance(prediction, Prediction):
         prediction = Prediction(y_pred, from_logits)
     if not isinstance(y_true, Labels):
-        y_true = Labels(y_true, prediction.scores)
+        y_true = Labels(y_true, prediction.given)
     return y_true, prediction
 
 
@@ -73,11 +122,16 @@ class Prediction:
     nothing overflows. Probabilities below 1e-7 count as 1e-7 in a logarithm, but keep a
     gradient.
 
+    Of one unit for two classes, the logarithms are those of the sigmoid, exact where
+    its probability is nearly 1.
+
     Args:
-        y_pred: Probabilities in [0, 1] or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1] or logits, shape `(..., classes)`, or
+            `(..., 1)` for one unit: the probability of class 1, or its logit.
         from_logits: Whether `y_pred` holds logits.
 
     Attributes:
+        given: Float tensor, `y_pred` in float32 or float64.
         scores: Float tensor, shape `(..., classes)`: shifted logits, or logarithms.
 
     Raises:
@@ -93,18 +147,46 @@ class Prediction:
 
     def __init__(self, y_pred, from_logits):
         check_rank("Prediction", y_pred=y_pred)
-        y_pred = to_float(y_pred)
-        self._given = None if from_logits else y_pred
-        if from_logits:
+        self.given = y_pred = to_float(y_pred)
+        self._p = self._logits = self._log_sum = None
+        one_unit = tuple(y_pred.shape)[-1:] == (1,)
+        if from_logits and one_unit:
+            self._read_logit(y_pred)
+        elif from_logits:
+            self._logits = y_pred
             shifted = y_pred - ops.stop_gradient(row_max(y_pred))
             self.scores = ops.maximum(shifted, _LOWEST_LOG)
             self._exp = ops.exp(self.scores)
             self._sum = ops.sum(self._exp, axis=-1)
             self._log_sum = ops.log(self._sum)
         else:
-            clipped = ops.clip(y_pred, SMALLEST_PROBABILITY, 1.0)
-            self.scores = ops.log(y_pred + ops.stop_gradient(clipped - y_pred))
-            self._log_sum = None
+            self._p = p = _pair(1 - y_pred, y_pred) if one_unit else y_pred
+            clipped = ops.clip(p, SMALLEST_PROBABILITY, 1.0)
+            self.scores = ops.log(p + ops.stop_gradient(clipped - p))
+
+    def _read_logit(self, z):
+        """Two classes of the logits 0 and z, from one exponential and logarithm.
+
+        The same branch of `where` everywhere: at z = 0 the parts have other slopes on
+        either side, which add up to the right one.
+        """
+        z = ops.clip(z, _LOWEST_LOG, -_LOWEST_LOG)
+        negative = z < 0
+        smaller = ops.exp(ops.where(negative, z, -z))
+        self.scores = _pair(ops.where(negative, 0, -z), ops.where(negative, z, 0))
+        self._exp = _pair(
+            ops.where(negative, 1, smaller), ops.where(negative, smaller, 1)
+        )
+        self._sum = ops.squeeze(1 + smaller, -1)
+        self._log_sum = ops.squeeze(ops.log1p(smaller), -1)
+
+    def logits(self):
+        """Logits as they were given, or else logarithms, shape `(..., classes)`.
+
+        For losses that a shift of the logits changes. A unit's logit stands for the
+        logarithms of its two probabilities.
+        """
+        return self.log() if self._logits is None else self._logits
 
     def log(self):
         """Logarithms of the probabilities, finite, shape `(..., classes)`."""
@@ -114,16 +196,16 @@ class Prediction:
 
     def probabilities(self):
         """Probabilities, shape `(..., classes)`; given ones as they came."""
-        if self._given is None:
+        if self._p is None:
             return self._exp / ops.expand_dims(self._sum, -1)
-        return self._given
+        return self._p
 
     def ranks(self):
         """Numbers in the order of the probabilities, equal where these are.
 
         Logarithms of equal numbers may differ in their last bit.
         """
-        return self.scores if self._given is None else self._given
+        return self.scores if self._p is None else self._p
 
     def entropy(self):
         """Entropy in nats, shape `(...)`."""
@@ -144,13 +226,13 @@ class Prediction:
 
     def sum_of_squares(self):
         """Sum over classes of the squared probabilities, shape `(...)`."""
-        if self._given is None:
+        if self._p is None:
             return ops.sum(ops.square(self._exp), axis=-1) / ops.square(self._sum)
-        return ops.sum(ops.square(self._given), axis=-1)
+        return ops.sum(ops.square(self._p), axis=-1)
 
     def total(self):
         """Sum over classes of the probabilities: the number 1 for logits."""
-        return 1.0 if self._given is None else ops.sum(self._given, axis=-1)
+        return 1.0 if self._p is None else ops.sum(self._p, axis=-1)
 
     def pick_log(self, labels):
         """Sum over classes of `label * log(p)`, shape `(...)`."""
@@ -171,8 +253,8 @@ class Prediction:
 
     def pick_probability(self, labels):
         """Sum over classes of `label * p`, shape `(...)`."""
-        if self._given is not None:
-            return labels.pick(self._given)
+        if self._p is not None:
+            return labels.pick(self._p)
         return self.pick_of_log(labels, ops.exp)
 
 
@@ -183,9 +265,15 @@ class Labels:
     class a row. Anything of the shape of the predictions is a row of label mass,
     one-hot or soft. Ids are compared as integers, so no float type rounds them.
 
+    Predictions of one unit, shape `(..., 1)`, have two classes. Integers and bools are
+    ids then, and floats, shape `(...)` or `(..., 1)`, the probability of class 1: rows
+    `(1 - y, y)`, also where all of them are 0.0 and 1.0, which a compiled program
+    cannot see. Rows of two classes, shape `(..., 2)`, serve as well.
+
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or rows, shape `(..., classes)`.
-        y_pred: Float tensor, shape `(..., classes)`, for its shape and type.
+        y_pred: Float tensor, shape `(..., classes)` or `(..., 1)`, for its shape and
+            type.
         ignore_class: Int or None, an id that is allowed besides the classes.
 
     Attributes:
@@ -202,12 +290,16 @@ class Labels:
     A compiled program cannot see labels. There, an id that is no class, be it NaN or
     1.5, selects nothing, so that `pick` is 0; an entry of a row that is negative or not
     finite counts as 0; and `known` is False for that id and for a row whose mass is not
-    1, whose loss `FunctionLoss` sets to 0.
+    1, whose loss `FunctionLoss` sets to 0. A probability of class 1 outside [0, 1] is
+    no label either.
 
     Example:
         >>> labels = Labels([0, 2], keras.ops.zeros((2, 3)))
         >>> ops.convert_to_numpy(labels.dense("float32"))[1].tolist()
         [0.0, 0.0, 1.0]
+        >>> labels = Labels([1.0, 0.25], keras.ops.zeros((2, 1)))
+        >>> ops.convert_to_numpy(labels.dense("float32")).tolist()
+        [[0.0, 1.0], [0.75, 0.25]]
     """
 
     holds_tensors = True
@@ -215,47 +307,82 @@ class Labels:
     def __init__(self, y_true, y_pred, ignore_class=None):
         check_rank("Labels", y_true=y_true, y_pred=y_pred)
         shape = tuple(y_pred.shape)
-        self.num_classes = shape[-1] if shape else None
+        self.num_classes, self._one_unit = count_classes(y_pred), shape[-1:] == (1,)
+        self._share = None
         label_shape = tuple(getattr(y_true, "shape", np.shape(y_true)))
         if self.num_classes is None or self.num_classes < 2:
             raise ValueError(
-                "`y_pred` must have at least 2 classes on its last axis, and a known "
-                f"number of them. Received: y_pred of shape {shape}. For two classes, "
-                "use a model with 2 outputs; if the number is lost, say it: "
+                "`y_pred` must have its classes on its last axis, a known number of "
+                "them: 2 or more, or 1, the probability of class 1 or its logit. "
+                f"Received: y_pred of shape {shape}. If the number is lost, say it: "
                 "`tf.ensure_shape(y_pred, (..., classes))`."
             )
-        if len(label_shape) == len(shape) and label_shape[-1] != 1:
-            self._check_same(label_shape, shape)
-            outside = ignore_class is not None and not (
-                0 <= ignore_class < self.num_classes
-            )
-            self._seen = _check_visible_rows(y_true, zeros_allowed=outside)
-            rows = ops.cast(y_true, y_pred.dtype)
-            if label_shape[-1] is None:  # a column of ids would pass for rows
-                rows = ops.reshape(rows, (*ops.shape(rows)[:-1], self.num_classes))
-            sound = ops.logical_and(rows >= 0, ops.isfinite(rows))
-            self.ids, self.rows = None, ops.where(sound, rows, 0)
-            return
+        # a last axis that is not known is taken for what the predictions have
+        lone = (1, None) if self._one_unit else (1,)
         column = len(label_shape) == len(shape)
+        if column and label_shape[-1] not in lone:
+            self._read_rows(y_true, y_pred, label_shape, ignore_class)
+            return
         self._check_same(label_shape[:-1] if column else label_shape, shape[:-1])
+        if column and label_shape[-1] is None:  # rows would pass for a column
+            y_true = ops.reshape(y_true, (*ops.shape(y_true)[:-1], 1))
+        if self._one_unit and _is_float(y_true):
+            self._read_shares(y_true, y_pred, column, ignore_class)
+            return
         seen = _check_visible_ids(y_true, self.num_classes, ignore_class)
         ids = _whole(ops.convert_to_tensor(y_true), seen)
         self.ids, self.rows = ops.squeeze(ids, -1) if column else ids, None
+
+    def _read_rows(self, y_true, y_pred, label_shape, ignore_class):
+        expected = (*tuple(y_pred.shape)[:-1], self.num_classes)
+        self._check_same(label_shape, expected)
+        outside = ignore_class is not None and not 0 <= ignore_class < self.num_classes
+        self._seen = _check_visible_rows(y_true, zeros_allowed=outside)
+        rows = ops.cast(y_true, y_pred.dtype)
+        if label_shape[-1] is None:  # a column of ids would pass for rows
+            rows = ops.reshape(rows, (*ops.shape(rows)[:-1], self.num_classes))
+        sound = ops.logical_and(rows >= 0, ops.isfinite(rows))
+        self.ids, self.rows = None, ops.where(sound, rows, 0)
+
+    def _read_shares(self, y_true, y_pred, column, ignore_class):
+        """Probabilities of class 1; zeros are the row of one that is none."""
+        self._seen = _check_visible_shares(y_true, ignore_class)
+        share = ops.cast(y_true, y_pred.dtype)
+        share = share if column else ops.expand_dims(share, -1)
+        sound = ops.logical_and(share >= 0, share <= 1 + MASS_TOLERANCE)
+        rows = _pair(ops.maximum(1 - share, 0), share)
+        self.ids, self.rows = None, ops.where(sound, rows, 0)
+        self._share = ops.squeeze(share, -1)
 
     def _check_same(self, received, expected):
         if not agree(received, expected):
             raise ValueError(
                 "`y_true` must hold class ids, shape `y_pred.shape[:-1]` with or "
                 "without a last axis of 1, or one-hot or soft rows, shape "
-                f"`y_pred.shape`. Received: y_true of shape {received}, expected "
-                f"{expected} to fit {self.num_classes} classes."
+                "`(..., classes)`. Received: y_true of shape "
+                f"{received}, expected {expected} to fit {self.num_classes} classes."
             )
 
     def pick(self, values):
         """Sum over classes of `label * values`, shape `(...)`."""
+        if self._one_unit:
+            return self._pick_of_two(values)
         if self.ids is None:
             return ops.sum(self.rows * values, axis=-1)
         return ops.sum(ops.where(self.hot(), values, 0), axis=-1)
+
+    def _pick_of_two(self, values):
+        # without a sum over an axis of 2, which XLA does not fuse
+        if values.shape[-1] != 2:
+            raise ValueError(
+                "`values` must have 2 classes, those of one unit. Received: values of "
+                f"shape {tuple(values.shape)}. `decode` makes them of `y_pred`."
+            )
+        first, second = values[..., 0], values[..., 1]
+        if self.ids is None:
+            return self.rows[..., 0] * first + self.rows[..., 1] * second
+        first = ops.where(ops.equal(self.ids, 0), first, 0)
+        return ops.where(ops.equal(self.ids, 1), second, first)
 
     def hot(self):
         """Whether a class is the id's, bool of shape `(..., classes)`."""
@@ -284,14 +411,28 @@ class Labels:
         """Whether the label of a row is `class_id`, bool of shape `(...)`.
 
         A row belongs to its largest entry; a row of zeros, which is what one-hot
-        encoding makes of an id outside the classes, belongs to an id outside.
+        encoding makes of an id outside the classes, belongs to an id outside. A float
+        for one unit belongs to the id outside that it is.
         """
         if self.ids is not None:
             return ops.equal(self.ids, class_id)
         if 0 <= class_id < self.num_classes:
             row = ops.argmax(self.rows, axis=-1)
             return ops.logical_and(ops.equal(row, class_id), ops.any(self.rows, -1))
+        if self._share is not None:
+            return ops.equal(self._share, class_id)
         return ops.logical_not(ops.any(self.rows, -1))
+
+
+def _pair(first, second):
+    """Two columns of shape `(..., 1)` as rows of two classes."""
+    return ops.concatenate([first, second], axis=-1)
+
+
+def _is_float(labels):
+    """Whether labels, an array, a tensor or lists, are of a float type."""
+    dtype = getattr(labels, "dtype", None)
+    return "float" in str(np.asarray(labels).dtype if dtype is None else dtype)
 
 
 def _whole(ids, seen):
@@ -321,6 +462,25 @@ def _check_visible_ids(ids, num_classes, ignore_class):
             "the classes from 0, or name the id of unlabelled examples as "
             "`ignore_class`.",
             None if ids.dtype.kind in _NO_NUMBERS else bad,
+        )
+    return True
+
+
+def _check_visible_shares(shares, ignore_class):
+    """Raises for what is no probability of class 1; False where it cannot be seen."""
+    shares = visible(shares)
+    if shares is None:
+        return False
+    bad = ~((shares >= 0) & (shares <= 1 + MASS_TOLERANCE))  # NaN is neither
+    if ignore_class is not None:
+        bad &= shares != ignore_class
+    if bad.any():
+        raise _refusal(
+            "`y_true` must hold class ids 0 and 1, or probabilities of class 1 in "
+            "[0, 1], for predictions of one unit. Received: "
+            f"{shares[bad].ravel()[:5].tolist()} among them. Name the number of "
+            "unlabelled examples as `ignore_class`.",
+            bad,
         )
     return True
 

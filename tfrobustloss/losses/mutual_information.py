@@ -15,7 +15,7 @@ from tfrobustloss.losses.base import (
     _widen,
     without_excluded,
 )
-from tfrobustloss.losses.labels import Labels, decode
+from tfrobustloss.losses.labels import decode
 
 _SMALLEST = math.log(0.001)  # of the authors: a determinant of 0 has a loss
 _SINGULAR = 1e-3  # in examples: what stands for a singular value of 0
@@ -43,7 +43,8 @@ def determinant_mutual_information(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         sample_weight: None, or how often each example counts, shape `(...)`.
         from_logits: Whether `y_pred` holds logits.
 
@@ -135,7 +136,7 @@ class DeterminantMutualInformation(FunctionLoss):
             sample_weight = _one_per_example(sample_weight, y_pred)
 
         def compute():
-            labels = Labels(y_true, y_pred, self.ignore_class)
+            labels = self._labels(y_true, y_pred)
             weights = [w for w in (mask, sample_weight) if w is not None]
             if self.ignore_class is not None:
                 weights.append(ops.logical_not(labels.equal(self.ignore_class)))

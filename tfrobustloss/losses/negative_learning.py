@@ -7,7 +7,7 @@ from keras import ops
 
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode, most_nats, to_float
+from tfrobustloss.losses.labels import SMALLEST_PROBABILITY, decode, most_nats
 from tfrobustloss.losses.rows import row_max
 
 _BELOW_ALL = -2e30
@@ -34,7 +34,8 @@ def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         complementary: Whether `y_true` names what the examples are not.
         from_logits: Whether `y_pred` holds logits.
 
@@ -57,7 +58,7 @@ def negative_learning(y_true, y_pred, complementary=False, from_logits=False):
     if from_logits:
         loss = -_log_of_others(prediction)
     else:
-        others = 1 - to_float(y_pred)
+        others = 1 - prediction.probabilities()
         clipped = ops.clip(others, SMALLEST_PROBABILITY, 1.0)
         loss = -ops.log(others + ops.stop_gradient(clipped - others))
     if complementary:

@@ -32,7 +32,8 @@ def normalized_cross_entropy(y_true, y_pred, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -68,7 +69,8 @@ def normalized_focal(y_true, y_pred, gamma=0.5, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         gamma: Float in [0, 50]. 0 is `normalized_cross_entropy`.
         from_logits: Whether `y_pred` holds logits.
 
@@ -115,7 +117,8 @@ def normalized_generalized_cross_entropy(y_true, y_pred, q=0.7, from_logits=Fals
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         q: Float in [0, 1]. The authors take 0.1 for MNIST and CIFAR-10 and 0.7 for
             CIFAR-100, alone and in combinations.
         from_logits: Whether `y_pred` holds logits.

@@ -24,7 +24,8 @@ def poly_cross_entropy(y_true, y_pred, epsilon=2.0, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         epsilon: Float >= -1.
         from_logits: Whether `y_pred` holds logits.
 

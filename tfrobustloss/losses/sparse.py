@@ -8,7 +8,7 @@ from keras import ops
 from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import Prediction, decode, to_float
+from tfrobustloss.losses.labels import Prediction, decode
 from tfrobustloss.losses.rows import row_max
 
 _LIMITS = {
@@ -44,13 +44,15 @@ def sparse_regularized(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         temperature: Float in [0.01, 100]; smaller is sharper.
         exponent: Float in (0, 1], `p` in the paper.
         weight: Float >= 0, lambda in the paper.
         normalize: Whether logits are divided by their Euclidean length, all but those
             shorter than 1e-3, which are multiplied by 1000. A shift of the logits
-            then matters: logits and their softmax give different losses.
+            then matters: logits and their softmax give different losses. One unit
+            stands for `(log(1 - p), log(p))` in either case.
         from_logits: Whether `y_pred` holds logits.
 
     Returns:
@@ -82,7 +84,7 @@ def sparse_regularized(
     labels, prediction = decode(y_true, y_pred, from_logits)
     scores = prediction.scores
     if normalize:
-        scores = _unit_length(to_float(y_pred) if from_logits else scores)
+        scores = _unit_length(prediction.logits())
     sharp = Prediction(scores / temperature, from_logits=True)
     norm = ops.sum(ops.exp(exponent * sharp.log()), axis=-1)
     return weight * norm - sharp.pick_log(labels)

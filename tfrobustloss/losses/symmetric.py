@@ -32,7 +32,8 @@ def reverse_cross_entropy(y_true, y_pred, log_zero=_LOG_ZERO, from_logits=False)
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         log_zero: Float < 0, `A` in the paper, stands for the logarithm of 0. The
             default, log(1e-4), is that of the authors' code.
         from_logits: Whether `y_pred` holds logits.
@@ -97,7 +98,8 @@ def symmetric_cross_entropy(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         alpha: Float >= 0, weight of cross-entropy.
         beta: Float >= 0, weight of reverse cross-entropy.
         log_zero: Float < 0, `A` in the paper, stands for the logarithm of 0. The
@@ -121,7 +123,7 @@ def symmetric_cross_entropy(
     """
     check("symmetric_cross_entropy", _LIMITS, alpha=alpha, beta=beta, log_zero=log_zero)
     labels, prediction = decode(y_true, y_pred, from_logits)
-    reverse = reverse_cross_entropy(labels, y_pred, log_zero, from_logits)
+    reverse = reverse_cross_entropy(labels, prediction, log_zero)
     return beta * reverse - alpha * prediction.pick_log(labels)
 
 

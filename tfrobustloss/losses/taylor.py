@@ -8,7 +8,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.tensors import is_variable, visible
 from tfrobustloss._core.validation import ParameterError, Range, check
 from tfrobustloss.losses.base import FunctionLoss
-from tfrobustloss.losses.labels import decode
+from tfrobustloss.losses.labels import count_classes, decode
 from tfrobustloss.losses.rows import quick_sum
 from tfrobustloss.losses.taylor_polynomial import class_terms, find_bounds
 
@@ -34,7 +34,8 @@ def taylor_loss(y_true, y_pred, theta, eta=None, bounds=None, from_logits=False)
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         theta: 12 or 16 finite numbers, or a `keras.Variable` of that many.
         eta: None, or the range > 0 to which the loss is scaled: eq. 5 of the paper,
             `eta * (loss - low) / (high - low)`.
@@ -184,12 +185,13 @@ class TaylorLoss(FunctionLoss):
 
     def call(self, y_true, y_pred):
         """Loss per example, for as many classes as `num_classes` says."""
-        if self.num_classes not in (None, y_pred.shape[-1]):
+        classes = count_classes(y_pred)
+        if self.num_classes not in (None, classes):
             raise ParameterError(
                 type(self).__name__,
                 "num_classes",
                 self.num_classes,
-                f"{y_pred.shape[-1]}, the classes of `y_pred`",
+                f"{classes}, the classes of `y_pred`",
             )
         return super().call(y_true, y_pred)
 

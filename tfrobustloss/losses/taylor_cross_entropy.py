@@ -25,7 +25,8 @@ def taylor_cross_entropy(y_true, y_pred, order=2, from_logits=False):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         order: Int in 1..100, `t` in the paper; smaller is more robust and slower to
             fit. A plain int: a variable would change the program.
         from_logits: Whether `y_pred` holds logits.

@@ -11,7 +11,11 @@ from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.base import FunctionLoss
 from tfrobustloss.losses.labels import Labels, decode, to_float
 from tfrobustloss.losses.rows import quick_sum
-from tfrobustloss.losses.tempered_softmax import Tempered, tempered_softmax
+from tfrobustloss.losses.tempered_softmax import (
+    Tempered,
+    tempered_softmax,
+    two_logits,
+)
 
 _LIMITS = {
     "t1": Range(0, 1),
@@ -99,7 +103,7 @@ def bi_tempered_logistic(
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
         y_pred: Probabilities from `tempered_softmax(logits, t2)`, or the logits,
-            shape `(..., classes)`.
+            shape `(..., classes)`, or `(..., 1)` of one unit.
         t1: Float in [0, 1].
         t2: Float in (0, 5]. Below 1 far classes have probability 0, whose logarithm
             counts as -1e4: this matters for `t1` above 0.99 alone. Below `t1` the
@@ -144,6 +148,7 @@ def bi_tempered_logistic(
         return target.divergence(ops.exp(log_p), log_of, power, t1)
     logits = to_float(y_pred)
     labels = y_true if isinstance(y_true, Labels) else Labels(y_true, logits)
+    logits = two_logits(logits)
     target = _Target(labels, label_smoothing, logits.dtype, constant=True)
 
     def loss_and_gradient(logits, t1, t2):

@@ -153,8 +153,11 @@ def tempered_softmax(logits, temperature):
     rounding for any finite logits. The gradient is in closed form and holds
     `temperature` constant.
 
+    One unit, shape `(..., 1)`, has the logits `(0, z)` of two classes, and the result
+    is the probability of the second: a tempered sigmoid.
+
     Args:
-        logits: Shape `(..., classes)`.
+        logits: Shape `(..., classes)`, or `(..., 1)` of one unit.
         temperature: Float in (0, 5], `t` in the paper, or a `keras.Variable`.
 
     Returns:
@@ -177,7 +180,22 @@ def tempered_softmax(logits, temperature):
     given = keras.backend.standardize_dtype(logits.dtype)
     given = given if "float" in given else "float32"
     wide = ops.cast(logits, "float64" if given == "float64" else "float32")
-    return ops.cast(with_closed_gradient(_softmax, wide, temperature), given)
+    p = with_closed_gradient(_softmax, two_logits(wide), temperature)
+    return ops.cast(p[..., 1:] if logits.shape[-1] == 1 else p, given)
+
+
+def two_logits(logits):
+    """Logits of all classes: `(0, z)` of one unit, which softmaxes take for any shift.
+
+    Args:
+        logits: Float tensor, shape `(..., classes)` or `(..., 1)`.
+
+    Returns:
+        Tensor of shape `(..., classes)`.
+    """
+    if logits.shape[-1] != 1:
+        return logits
+    return ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
 
 
 def _softmax(logits, temperature):

@@ -35,7 +35,8 @@ def truncated_generalized_cross_entropy(
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`.
+        y_pred: Probabilities in [0, 1], or logits, shape `(..., classes)`, or
+            `(..., 1)` of one unit.
         q: Float in [0, 1]. Larger is more robust and slower to fit.
         k: Float in [0, 1), the probability below which a label is given up.
         from_logits: Whether `y_pred` holds logits.

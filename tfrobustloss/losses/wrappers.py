@@ -9,7 +9,7 @@ from tfrobustloss._core.functions import keras_function
 from tfrobustloss._core.validation import Range, check
 from tfrobustloss.losses.absolute import MeanAbsoluteError
 from tfrobustloss.losses.cross_entropy import CrossEntropy
-from tfrobustloss.losses.labels import Labels, to_float
+from tfrobustloss.losses.labels import Labels, class_logits, to_float
 from tfrobustloss.losses.nested import NestedLoss, check_inner, values
 from tfrobustloss.losses.rows import quick_sum, row_max
 
@@ -30,7 +30,8 @@ def logit_clip(y_true, y_pred, loss, max_norm=1.0):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Logits, shape `(..., classes)`.
+        y_pred: Logits, shape `(..., classes)`, or `(..., 1)` of one unit, which stands
+            for `(log(1 - p), log(p))`.
         loss: A classification loss of this package on logits.
         max_norm: Float in (0, 1e6], `tau` in the paper, the largest Euclidean length.
 
@@ -54,9 +55,8 @@ def logit_clip(y_true, y_pred, loss, max_norm=1.0):
     """
     check("logit_clip", _CLIP, max_norm=max_norm)
     _check_logits("logit_clip", loss)
-    y_pred = to_float(y_pred)
-    labels = y_true if isinstance(y_true, Labels) else Labels(y_true, y_pred)
-    return values(loss, labels, _clipped(y_pred, max_norm))
+    labels, logits = _decode(y_true, y_pred)
+    return values(loss, labels, _clipped(logits, max_norm))
 
 
 def _clipped(logits, max_norm):
@@ -82,7 +82,7 @@ def logit_bias(y_true, y_pred, loss, bias=None):
     Args:
         y_true: Class ids, shape `(...)` or `(..., 1)`, or one-hot or soft labels,
             shape `(..., classes)`, rows summing to 1.
-        y_pred: Logits, shape `(..., classes)`.
+        y_pred: Logits, shape `(..., classes)`, or `(..., 1)` of one unit.
         loss: A classification loss of this package on logits.
         bias: Float in [0, 100], `epsilon` in the paper. None is our own choice, not a
             published number: `log((classes - 1) / 9)`, 0 up to 10 classes, which for
@@ -108,15 +108,21 @@ def logit_bias(y_true, y_pred, loss, bias=None):
     """
     check("logit_bias", _BIAS, bias=bias)
     _check_logits("logit_bias", loss)
-    y_pred = to_float(y_pred)
-    labels = y_true if isinstance(y_true, Labels) else Labels(y_true, y_pred)
+    labels, logits = _decode(y_true, y_pred)
     if bias is None:
         bias = max(0.0, math.log((labels.num_classes - 1) / (_PLAIN_CLASSES - 1)))
     if labels.rows is None:
-        biased = ops.where(labels.hot(), y_pred + bias, y_pred)
+        biased = ops.where(labels.hot(), logits + bias, logits)
     else:
-        biased = y_pred + bias * labels.rows
+        biased = logits + bias * labels.rows
     return values(loss, labels, biased)
+
+
+def _decode(y_true, y_pred):
+    """Labels, and logits as they were given: their length or origin matters."""
+    y_pred = to_float(y_pred)
+    labels = y_true if isinstance(y_true, Labels) else Labels(y_true, y_pred)
+    return labels, class_logits(y_pred)
 
 
 def _check_logits(owner, loss):
@@ -166,7 +172,9 @@ class LogitClip(_OnLogits):
 
     def activation(self, logits):
         """The probabilities that the inner loss sees in the clipped logits."""
-        return self.loss.activation(_clipped(logits, self.max_norm))
+        clipped = _clipped(class_logits(logits), self.max_norm)
+        probabilities = self.loss.activation(clipped)
+        return probabilities[..., 1:] if logits.shape[-1] == 1 else probabilities
 
 
 @keras.saving.register_keras_serializable(package="tfrobustloss")

@@ -1,6 +1,5 @@
 """Output activation of an exported model: given, or read from its compiled loss."""
 
-import inspect
 import warnings
 
 import keras
@@ -21,19 +20,6 @@ _BY_NAME = {
     "sigmoid": ops.sigmoid,
     "softmax": lambda logits: ops.softmax(logits, axis=-1),
 }
-# Keras' losses without `from_logits` that are defined on probabilities
-_ON_PROBABILITIES = (
-    keras.losses.CategoricalGeneralizedCrossEntropy,
-    keras.losses.Dice,
-    keras.losses.KLDivergence,
-    keras.losses.Tversky,
-)
-_FUNCTIONS_ON_PROBABILITIES = (
-    keras.losses.categorical_generalized_cross_entropy,
-    keras.losses.dice,
-    keras.losses.kl_divergence,
-    keras.losses.tversky,
-)
 _SAY = (
     'Say what the outputs need: activation="softmax" or "sigmoid" for logits, '
     'temperature=t2 for logits of the bi-tempered loss, activation="linear" to leave '
@@ -132,7 +118,7 @@ def _refuse_second(owner, model, name, value):
 
 def _from_loss(owner, model, loss):
     ends = models.are_probabilities(model)
-    loss = _only(getattr(model, "loss", None) if loss is None else loss)
+    loss = models.only_loss(getattr(model, "loss", None) if loss is None else loss)
     if isinstance(loss, IoUBalancedClassification) and model.outputs[0].shape[-1] > 4:
         constraint = "one that gives the scores of classes alone"
         hint = (
@@ -141,7 +127,7 @@ def _from_loss(owner, model, loss):
             'activation="sigmoid", or "linear" for probabilities.'
         )
         raise ParameterError(owner, "model", model.name, constraint, hint)
-    on_logits = None if loss is None else _on_logits(loss)
+    on_logits = models.on_logits(loss)
     if on_logits is None and not ends:
         constraint = (
             "compiled with a loss that says whether it is on logits, or end in a "
@@ -168,34 +154,6 @@ def _from_loss(owner, model, loss):
         f"loss={_name(loss)} with from_logits=True. {_SAY} Or define the method "
         "`activation(logits)` in your loss."
     )
-
-
-def _only(loss):
-    """The loss itself where `compile` got a list or dict of one, or a name."""
-    if isinstance(loss, dict):
-        loss = list(loss.values())
-    if isinstance(loss, list | tuple) and len(loss) == 1:
-        loss = loss[0]
-    return keras.losses.get(loss) if isinstance(loss, str) else loss
-
-
-def _on_logits(loss):
-    """Whether a loss is on logits: True, False, or None if it does not say."""
-    if isinstance(loss, keras.losses.Loss):
-        if isinstance(loss, _ON_PROBABILITIES):
-            return False
-        said = getattr(loss, "from_logits", None)
-        return loss.get_config().get("from_logits") if said is None else said
-    if loss in _FUNCTIONS_ON_PROBABILITIES:
-        return False
-    if not callable(loss):
-        return None
-    # Keras calls functions with `(y_true, y_pred)`, so that defaults are what counts
-    try:
-        said = inspect.signature(loss).parameters.get("from_logits")
-    except ValueError:  # a function of C
-        return None
-    return None if said is None else said.default
 
 
 def _name(loss):

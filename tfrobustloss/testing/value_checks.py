@@ -15,8 +15,10 @@ from tfrobustloss.testing.harness import (
     expect,
     expect_close,
     expect_finite,
+    from_logits,
     labels,
     num_classes,
+    one_hot,
     per_example,
     predictions,
     promise,
@@ -186,6 +188,53 @@ def check_logits(loss, traits):
     expect_close("value on logits", received, expected, 1e-4, 1e-5)
     expect_close("gradient on logits", gradient, slope, 1e-3, 1e-5)
     return None
+
+
+@promise
+def check_one_unit(loss, traits):
+    """Predictions of one unit have the value and the gradient of two classes."""
+    if not getattr(loss, "one_unit", False):
+        return "takes 2 classes or more"
+    if num_classes(traits) != 2 and traits.num_classes is not None:
+        return f"is tied to {traits.num_classes} classes"
+    ids, logits = examples(dataclasses.replace(traits, num_classes=2))
+    ids, unit = np.tile(ids, 2), logits[:, 1:]
+    ordinary = slice(len(logits))
+    share = np.linspace(0, 1, len(ids)).astype("float32")
+    for kind in both_kinds(loss):
+        if from_logits(kind):
+            given = np.concatenate([unit, [[1e2], [1e4], [-1e2], [-1e4], [0], [0]]])
+        else:
+            given = 1 / (1 + np.exp(-unit))
+            given = np.concatenate([given, [[0], [0], [1], [1], [1e-12], [0.5]]])
+        given = given.astype("float32")
+        for name, y_true, rows in (
+            ("ids", ids, one_hot(ids, 2)),
+            ("soft labels", share, np.stack([1 - share, share], axis=-1)),
+        ):
+            where = f"{'logits' if from_logits(kind) else 'probabilities'}, {name}"
+            _check_one_unit(where, reduced(kind, None), y_true, rows, given, ordinary)
+    return None
+
+
+def _check_one_unit(where, loss, y_true, rows, given, ordinary):
+    def of_two(unit):
+        if from_logits(loss):
+            pair = [ops.log_sigmoid(-unit), ops.log_sigmoid(unit)]
+        else:
+            pair = [1 - unit, unit]
+        return loss(rows, ops.concatenate(pair, axis=-1))
+
+    value, (slope,) = backend.value_and_gradient(lambda u: loss(y_true, u), given)
+    expected, (two,) = backend.value_and_gradient(of_two, given)
+    value, expected = to_numpy(value), to_numpy(expected)
+    expect_finite(f"value of one unit, {where}", value)
+    expect_finite(f"gradient of one unit, {where}", slope)
+    if value.ndim:  # of examples, not of the batch
+        value, expected = value[ordinary], expected[ordinary]
+    expect_close(f"value of one unit, {where}", value, expected, 1e-5, 2e-6)
+    slopes = to_numpy(slope)[ordinary], to_numpy(two)[ordinary]
+    expect_close(f"gradient of one unit, {where}", *slopes, 1e-5, 2e-6)
 
 
 @promise

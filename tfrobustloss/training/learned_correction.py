@@ -51,7 +51,8 @@ class LearnedCorrection(keras.Model):
 
     Args:
         model: Built `keras.Model` of one output, a row of 2 or more classes, of
-            probabilities (a softmax), or of logits with `from_logits=True`.
+            probabilities (a softmax), or of logits with `from_logits=True`; or of one
+            unit for two classes, the probability of class 1 (a sigmoid) or its logit.
         volume_weight: Float >= 0, λ in the paper, which has 1e-4.
         initial_diagonal: Float in (0.5, 1), diagonal of the first matrix, whose other
             entries are equal.
@@ -61,8 +62,8 @@ class LearnedCorrection(keras.Model):
             of 1e-3. Keep the product of both near 0.03: at 0.6 the matrix runs into a
             wrong one before the network has learned anything, and at 0.001 it
             hardly moves on small data.
-        from_logits: Whether `model` returns logits. Then a softmax follows it, in the
-            exported model too.
+        from_logits: Whether `model` returns logits. Then a softmax, of one unit a
+            sigmoid, follows it, in the exported model too.
         **model_options: As for every `keras.Model`: `name`, `trainable`.
 
     Attributes:
@@ -73,8 +74,8 @@ class LearnedCorrection(keras.Model):
     Raises:
         TypeError: `model` is no `keras.Model`, or a number is none.
         ValueError: A number is out of range; `model` is not built, has several outputs,
-            or ends in a sigmoid, or in logits without `from_logits=True`. In `fit`: the
-            loss expects logits.
+            or ends in a sigmoid of several units, or in logits without
+            `from_logits=True`. In `fit`: the loss expects logits.
 
     Example:
         >>> network = keras.Sequential(
@@ -132,7 +133,9 @@ class LearnedCorrection(keras.Model):
         """Clean probabilities of the network."""
         outputs = self.model(inputs, **dict.fromkeys(self._asked, training))
         if self.from_logits:
-            outputs = ops.softmax(ops.cast(outputs, "float32"))
+            outputs = ops.cast(outputs, "float32")
+            one_unit = outputs.shape[-1] == 1
+            outputs = ops.sigmoid(outputs) if one_unit else ops.softmax(outputs)
         return outputs
 
     def compute_loss(
@@ -143,7 +146,7 @@ class LearnedCorrection(keras.Model):
         Args:
             x: Inputs.
             y: Noisy labels.
-            y_pred: Clean probabilities, shape `(..., classes)`.
+            y_pred: Clean probabilities, shape `(..., classes)` or `(..., 1)`.
             sample_weight: Weights or None.
             training: Whether the volume counts; it does not in `evaluate`.
 
@@ -155,7 +158,11 @@ class LearnedCorrection(keras.Model):
         """
         _check_loss(self.loss)
         matrix = self._matrix()
-        noisy = ops.matmul(ops.cast(y_pred, "float32"), matrix)
+        p = ops.cast(y_pred, "float32")
+        if p.shape[-1] == 1:
+            noisy = (1 - p) * matrix[0, 1] + p * matrix[1, 1]
+        else:
+            noisy = ops.matmul(p, matrix)
         loss = super().compute_loss(x, y, noisy, sample_weight, training)
         if training and self.volume_weight:
             loss = loss + ops.cast(
@@ -166,7 +173,7 @@ class LearnedCorrection(keras.Model):
     def exported_model(self):
         """The network without the matrix, which `serving.export` writes.
 
-        A network that returns logits comes with a softmax behind it.
+        A network that returns logits comes with a softmax or sigmoid behind it.
         """
         if not self.from_logits:
             return self.model
@@ -177,7 +184,8 @@ class LearnedCorrection(keras.Model):
         else:  # a subclassed model
             inputs = symbolic_inputs(self.model)
             output = self.model(inputs)
-        output = keras.layers.Softmax(dtype="float32")(output)
+        last = "sigmoid" if output.shape[-1] == 1 else "softmax"
+        output = keras.layers.Activation(last, dtype="float32")(output)
         return keras.Model(inputs, output, name=self.model.name)
 
     def export(self, *args, **options):
@@ -214,24 +222,23 @@ def _classes(model, from_logits):
     check_built(_OWNER, "model", model)
     shape = getattr(model, "output_shape", None)
     classes = shape[-1] if isinstance(shape, tuple) and shape else None
-    if not isinstance(classes, int) or classes < 2:
-        constraint = "a model of one output of shape (batch, classes), 2 or more"
-        hint = "One sigmoid unit becomes two classes by `Dense(2, 'softmax')`."
-        raise ParameterError(_OWNER, "model", shape, constraint, hint)
-    end = ending(model)
-    if end == "sigmoid":
-        constraint = "a model that ends in a softmax: classes that exclude each other"
-        text = f"{model.name}, which ends in a sigmoid"
+    if not isinstance(classes, int) or classes < 1:
+        constraint = "a model of one output of shape (batch, classes)"
+        raise ParameterError(_OWNER, "model", shape, constraint)
+    end, wanted = ending(model), "sigmoid" if classes == 1 else "softmax"
+    if end not in (None, wanted):
+        constraint = f"a model that ends in a {wanted}: classes that exclude each other"
+        text = f"{model.name}, which ends in a {end}"
         raise ParameterError(_OWNER, "model", text, constraint)
-    if end == "softmax" and from_logits:
-        text = "True for a model that ends in a softmax"
+    if end == wanted and from_logits:
+        text = f"True for a model that ends in a {wanted}"
         raise ParameterError(_OWNER, "from_logits", text, "False")
     if end is None and not from_logits and _is_linear(model):
-        constraint = "a model that ends in a softmax"
-        hint = "Say `from_logits=True`, and a softmax follows it."
+        constraint = f"a model that ends in a {wanted}"
+        hint = f"Say `from_logits=True`, and a {wanted} follows it."
         text = f"{model.name}, which ends in logits"
         raise ParameterError(_OWNER, "model", text, constraint, hint)
-    return classes
+    return max(2, classes)
 
 
 def _check_loss(loss):

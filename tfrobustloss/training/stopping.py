@@ -10,6 +10,7 @@ from keras import ops
 
 from tfrobustloss._core import noisy_accuracy as core
 from tfrobustloss._core.backend import validation_batches
+from tfrobustloss._core.models import on_logits, only_loss
 from tfrobustloss._core.tensors import shallow_copy
 from tfrobustloss._core.validation import (
     ParameterError,
@@ -21,13 +22,13 @@ from tfrobustloss._core.validation import (
 _STOP_LIMITS = {
     "patience": Range(low=1, integer=True, optional=True),
     "smoothing": Range(low=1, integer=True),
-    **core.THRESHOLD,
+    "threshold": Range(optional=True),
 }
 _WAVE_LIMITS = {
     "window": Range(low=1, integer=True),
     "patience": Range(low=1, integer=True),
     "batch_size": Range(low=1, integer=True, optional=True),
-    **core.THRESHOLD,
+    "threshold": Range(optional=True),
 }
 _LARGEST_ERROR = 0.1  # of an accuracy, which is then hardly one
 _NO_DATA = (
@@ -93,6 +94,15 @@ class _KeepsTheBest(keras.callbacks.Callback):
         if score > self._best_score:
             self._best_score, self._best_weights = score, weights
             self.best_epoch = epoch
+
+    def _threshold(self):
+        """What the output of a single unit is compared with."""
+        if self.threshold is not None:
+            return self.threshold
+        loss = getattr(self.model, "loss", None)
+        if isinstance(loss, dict | list | tuple) and len(loss) > 1:
+            loss = self._pick(loss, "a loss")
+        return 0.0 if on_logits(only_loss(loss)) else 0.5
 
     def _stop(self, epoch):
         self.model.stop_training = True
@@ -160,8 +170,8 @@ class StopOnNoisyValidation(_KeepsTheBest):
         monitor: Name of a value in the logs, the larger the better, to be judged by
             instead: `"val_noisy_accuracy"` of a model compiled with
             `metrics.NoisyAccuracy()` needs no second prediction.
-        threshold: Float; a model of one sigmoid unit predicts class 1 above it. 0.5 for
-            probabilities, 0 for logits.
+        threshold: Float; a model of one unit predicts class 1 above it. None is 0.5 for
+            probabilities, and 0 where the compiled loss is on logits.
         verbose: 1 to print where training stopped and what was restored.
 
     Attributes:
@@ -208,7 +218,7 @@ class StopOnNoisyValidation(_KeepsTheBest):
         validation_data=None,
         output=None,
         monitor=None,
-        threshold=0.5,
+        threshold=None,
         verbose=0,
     ):
         owner = type(self).__name__
@@ -323,7 +333,7 @@ class StopOnNoisyValidation(_KeepsTheBest):
             predicted = self._pick(self.model.predict_on_batch(x), "an output")
             labels = self._pick(y, "labels")
             value, known = core.judged(
-                owner, labels, predicted, self._values, self.threshold
+                owner, labels, predicted, self._values, self._threshold()
             )
             weight = self._pick(weight, "weights")
             if weight is not None:
@@ -377,8 +387,8 @@ class LabelWave(_KeepsTheBest):
             lasts longer than that.
         patience: Int >= 1, epochs without a lower mean after which training stops.
         output: Name or index of the output that is judged, of a model of several.
-        threshold: Float; a model of one sigmoid unit predicts class 1 above it. 0.5 for
-            probabilities, 0 for logits.
+        threshold: Float; a model of one unit predicts class 1 above it. None is 0.5 for
+            probabilities, and 0 where the compiled loss is on logits.
         batch_size: Int or None, as for `predict`.
         verbose: 1 to print where training stopped and what was restored.
 
@@ -414,7 +424,7 @@ class LabelWave(_KeepsTheBest):
         window=5,
         patience=10,
         output=None,
-        threshold=0.5,
+        threshold=None,
         batch_size=None,
         verbose=0,
     ):
@@ -435,7 +445,7 @@ class LabelWave(_KeepsTheBest):
         options = {"batch_size": self.batch_size, "verbose": 0}
         predicted = self._pick(self.model.predict(self.x, **options), "an output")
         predicted = ops.convert_to_tensor(predicted)
-        classes = core.predicted_classes(predicted, self.threshold)
+        classes = core.predicted_classes(predicted, self._threshold())
         classes = np.ravel(ops.convert_to_numpy(classes))
         entry = {"epoch": epoch, "changes": None, "smoothed": None}
         self.history.append(entry)

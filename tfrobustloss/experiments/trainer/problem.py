@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfrobustloss._core.noisy_accuracy import predicted_classes
 from tfrobustloss.experiments.trainer.layer_kinds import may_be_padded, suits_xla
 from tfrobustloss.losses import families
 
@@ -128,8 +129,10 @@ class Problem:
         """
         if len(labels.shape) > 1 and labels.shape[-1] > 1:
             labels = ops.argmax(labels, axis=-1)
+        elif outputs.shape[-1] == 1 and "float" in str(labels.dtype):
+            labels = labels > 0.5  # a probability of class 1
         labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
-        predicted = ops.cast(ops.argmax(outputs, axis=-1), "int32")
+        predicted = predicted_classes(outputs, threshold=0)  # of a logit
         size = self.validation_batch
         row = index * size + ops.arange(size, dtype="int32")
         counts, is_finite = row < self.num_validation, ops.all(ops.isfinite(outputs))

@@ -60,9 +60,10 @@ class Trainer:
 
     Args:
         model: A built `keras.Model` whose output is what the family takes (logits for
-            the ready ones), or a function of a seed that returns one. A model's
-            variables are never changed: each seed clones it from its config, with its
-            own initializers. Frozen weights keep their values.
+            the ready ones, of two classes also a single one), or a function of a seed
+            that returns one. A model's variables are never changed: each seed clones it
+            from its config, with its own initializers. Frozen weights keep their
+            values.
         family: A `LossFamily`.
         train: `(inputs, labels)`, arrays, or structures of arrays for the inputs.
         validation: The same, on which accuracy is measured.
