@@ -168,6 +168,19 @@ def test_losses_of_many_labels_say_so():
         assert not _activation.has_several_labels(vector_model(loss))
 
 
+def test_the_activation_of_the_inner_loss(tmp_path):
+    inner = losses.BiTemperedLogistic(0.8, 1.6, from_logits=True)
+    model = many_labels(losses.MultiLabel(inner))
+    assert _activation.has_several_labels(model)
+    version = serving.export(model, tmp_path / "a", thresholds=THRESHOLDS)
+    serve = tf.saved_model.load(version).signatures["serving_default"]
+    logits = X @ WEIGHTS[0] + WEIGHTS[1]
+    pairs = np.stack([np.zeros_like(logits), logits], axis=-1)
+    p = numpy(losses.tempered_softmax(pairs, 1.6))[..., 1]
+    assert np.abs(p - probabilities()).max() > 0.01
+    check_outputs(serve(inputs=tf.constant(X)), p, THRESHOLDS)
+
+
 def test_command(tmp_path, capsys):
     path = tmp_path / "model.keras"
     many_labels(losses.SigmoidFocal(from_logits=True)).save(path)

@@ -82,7 +82,7 @@ def has_several_labels(model, loss=None):
     Returns:
         Bool; False for Keras' own losses, which do not say it.
     """
-    loss = _only(getattr(model, "loss", None) if loss is None else loss)
+    loss = models.only_loss(getattr(model, "loss", None) if loss is None else loss)
     return bool(getattr(loss, "several_labels", False))
 
 

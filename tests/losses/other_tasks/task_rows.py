@@ -129,16 +129,23 @@ def _both_roles(loss_class, **others):
         )
 
 
+_LABEL_OPTIONS = {"aggregate": "sum", "class_weights": [1.0, 0.0, 2.0, 0.5]}
+_LABEL_REFUSED = (
+    ("aggregate", "max"),
+    ("class_weights", 1.0),
+    ("class_weights", [-1.0]),
+)
+
+
 def _logits_and_probabilities(loss_class, **others):
-    others = {**others, "aggregate": "sum", "class_weights": [1.0, 0.0, 2.0, 0.5]}
-    refused = (("aggregate", "max"), ("class_weights", 1.0), ("class_weights", [-1.0]))
+    others = {**others, **_LABEL_OPTIONS}
     yield TaskRow(
         loss_class,
         _label_rows,
         (5,),
         arguments={"from_logits": True},
         others=others,
-        refused=refused,
+        refused=_LABEL_REFUSED,
     )
     yield TaskRow(
         loss_class,
@@ -184,6 +191,23 @@ TASK_ROWS = [
         margin=0.5,
         gamma=1.0,
         correction=0.5,
+    ),
+    TaskRow(
+        losses.MultiLabel,
+        _label_rows,
+        (5,),
+        arguments={"loss": losses.BiTemperedLogistic(0.8, 1.4, from_logits=True)},
+        others=_LABEL_OPTIONS,
+        refused=_LABEL_REFUSED,
+    ),
+    TaskRow(
+        losses.MultiLabel,
+        _label_probabilities,
+        (5,),
+        label="probabilities",
+        arguments={"loss": losses.SymmetricCrossEntropy()},
+        others=_LABEL_OPTIONS,
+        extremes=_PROBABILITIES,
     ),
     TaskRow(
         losses.IoUBalancedClassification,

@@ -28,6 +28,7 @@ from tfrobustloss.losses.other_tasks.detection import (
     iou_balanced_localization,
     sigmoid_focal,
 )
+from tfrobustloss.losses.other_tasks.multi_label import MultiLabel, multi_label
 from tfrobustloss.losses.other_tasks.perceptual import Perceptual, perceptual
 from tfrobustloss.losses.other_tasks.segmentation import (
     Boundary,
@@ -48,6 +49,7 @@ __all__ = [
     "IoUBalancedLocalization",
     "LeastSquaresGAN",
     "MinimaxGAN",
+    "MultiLabel",
     "NonSaturatingGAN",
     "Perceptual",
     "RegionBoundary",
@@ -63,6 +65,7 @@ __all__ = [
     "iou_balanced_localization",
     "least_squares_gan",
     "minimax_gan",
+    "multi_label",
     "non_saturating_gan",
     "perceptual",
     "region_boundary",
