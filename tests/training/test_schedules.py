@@ -268,6 +268,21 @@ def test_annealed_q_in_fit():
     np.testing.assert_allclose(seen, expected, rtol=1e-5)
 
 
+def test_a_switch_of_a_loss():
+    # two points next to each other; values from test_asymmetric_multi_label.py
+    correction = keras.Variable(1.0, trainable=False)
+    loss = losses.SelfPacedCorrection(correction=correction, from_logits=True)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.layers[0].set_weights([np.float32([[0.0]]), np.float32([1.0])])
+    model.correction = correction
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    switch = ParameterScheduler(correction, {0: 0.0, 1: 1.0})
+    x = np.zeros((1, 1))
+    history = model.fit(x, x, epochs=2, verbose=0, callbacks=[switch]).history
+    # p^2 softplus(1), then (1 - p)^2 softplus(-1)
+    np.testing.assert_allclose(history["loss"], [0.70186394, 0.02265806], rtol=1e-5)
+
+
 def test_a_scheduled_copy_moves_the_same_variable():
     parameter = keras.Variable(0.0, trainable=False)
     other = copy.deepcopy(ParameterScheduler(parameter, {2: 1.0}))

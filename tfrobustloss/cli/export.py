@@ -39,6 +39,9 @@ def add_parser(commands):
     option("--activation", metavar="NAME", help=text)
     text = "of a tempered softmax on the outputs"
     option("--temperature", type=float, metavar="T", help=text)
+    text = "of many labels at once: when a class is on, a number in [0, 1] or one a "
+    text += "class, separated by commas (default: 0.5 where the loss is one of many)"
+    option("--thresholds", metavar="P", help=text)
     text = "write no requests for the server to run while it loads"
     option("--no-warmup", action="store_true", help=text)
     parser.set_defaults(run=run)
@@ -68,6 +71,7 @@ def run(arguments):
         version=arguments.version,
         activation=arguments.activation,
         temperature=arguments.temperature,
+        thresholds=_thresholds(arguments.thresholds),
     )
     print(_report(version))
     return 0
@@ -99,6 +103,18 @@ def _class_names(text):
         with open(text, encoding="utf-8") as file:
             return [line.strip() for line in file if line.strip()]
     return [name.strip() for name in text.split(",")]
+
+
+def _thresholds(text):
+    """A number or a list of numbers, or None."""
+    if text is None:
+        return None
+    try:
+        numbers = [float(each) for each in text.split(",")]
+    except ValueError:
+        constraint = "a number, or numbers separated by commas"
+        raise ParameterError("export", "thresholds", text, constraint) from None
+    return numbers if "," in text else numbers[0]
 
 
 def _rescaling(text, image_bytes):

@@ -3,6 +3,7 @@
 import warnings
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfrobustloss._core import models
@@ -25,16 +26,23 @@ _SAY = (
     "them as they are."
 )
 _LEAVE = 'Say activation="linear" to leave its outputs as they are.'
+_SEVERAL = (
+    "Train it with a loss of many labels, such as `losses.MultiLabel`, or say "
+    'activation="sigmoid" for logits.'
+)
 _ONE_UNIT = (
     "Train one unit with a sigmoid, for example `BinaryCrossentropy`, or give the "
     "model two units."
 )
 
 
-def find(owner, model, activation=None, temperature=None, loss=None):
+def find(
+    owner, model, activation=None, temperature=None, loss=None, several_labels=False
+):
     """The function from the model's outputs to probabilities, and its description.
 
-    A model with one unit gets two columns, `[1 - p, p]`.
+    A model with one unit gets two columns, `[1 - p, p]`, unless it is one label of
+    several that an example may have at once.
 
     Args:
         owner: Name of the function that asks, for errors.
@@ -43,6 +51,7 @@ def find(owner, model, activation=None, temperature=None, loss=None):
             compiled loss.
         temperature: Temperature of a tempered softmax, or None.
         loss: The compiled loss where it is not the model's own.
+        several_labels: Whether each output is a label of its own.
 
     Returns:
         `(function, text)`.
@@ -50,13 +59,31 @@ def find(owner, model, activation=None, temperature=None, loss=None):
     Raises:
         TypeError: `temperature` is not a number.
         ValueError: A value is none of those above, the activation is not known, the
-            outputs are probabilities already, or a softmax has a single unit.
+            outputs are probabilities already, a softmax has a single unit, or several
+        labels have a softmax.
     """
     function, text = _function(owner, model, activation, temperature, loss)
+    if several_labels:
+        _refuse_softmax(owner, model, function)
+        return function, text
     if model.outputs[0].shape[-1] != 1:
         return function, text
     _refuse_softmax_of_one(owner, model, function)
     return lambda outputs: _two_columns(function(outputs)), text
+
+
+def has_several_labels(model, loss=None):
+    """Whether the compiled loss is one of many labels at once.
+
+    Args:
+        model: A `keras.Model`.
+        loss: The compiled loss where it is not the model's own.
+
+    Returns:
+        Bool; False for Keras' own losses, which do not say it.
+    """
+    loss = models.only_loss(getattr(model, "loss", None) if loss is None else loss)
+    return bool(getattr(loss, "several_labels", False))
 
 
 def num_classes(model):
@@ -154,6 +181,21 @@ def _refuse_softmax_of_one(owner, model, function):
     if models.ending(model) == "softmax" or low == high:
         constraint = "wider than one unit for a softmax, which would always be 1"
         raise ParameterError(owner, "model", model.name, constraint, _ONE_UNIT)
+
+
+def _refuse_softmax(owner, model, function):
+    """Raises if the outputs are probabilities of classes of which one is right."""
+    width = model.outputs[0].shape[-1]
+    outputs = np.random.default_rng(0).normal(size=(3, width)).astype("float32")
+    with warnings.catch_warnings():  # Keras warns of a softmax of one unit
+        warnings.filterwarnings("ignore", "You are using a softmax over axis")
+        probabilities = ops.convert_to_numpy(function(ops.convert_to_tensor(outputs)))
+    total = probabilities.sum(axis=-1)
+    if models.ending(model) == "softmax" or np.abs(total - 1).max() < 1e-3:
+        constraint = (
+            "one with a sigmoid for thresholds: probabilities of a softmax sum to 1"
+        )
+        raise ParameterError(owner, "model", model.name, constraint, _SEVERAL)
 
 
 def refusal(owner, values):

@@ -174,6 +174,53 @@ def head(activation, class_names, top_k):
     return outputs
 
 
+def label_probabilities(activation, thresholds):
+    """The function from a model's outputs to `probabilities` and `on`.
+
+    Args:
+        activation: Function from outputs to probabilities.
+        thresholds: List of floats, one a label.
+    """
+    import tensorflow as tf
+
+    given = probabilities(activation)
+
+    def outputs(values):
+        found = given(values)
+        bounds = tf.constant(thresholds, found["probabilities"].dtype)
+        return {**found, "on": found["probabilities"] >= bounds}
+
+    return outputs
+
+
+def label_head(activation, class_names, top_k, thresholds):
+    """The function from outputs to `probabilities`, `on`, `classes` and `scores`.
+
+    Args:
+        activation: Function from outputs to probabilities.
+        class_names: List of text, or None.
+        top_k: Number of places in `classes` and `scores`.
+        thresholds: List of floats, one a label.
+    """
+    import tensorflow as tf
+
+    given = label_probabilities(activation, thresholds)
+
+    def outputs(values):
+        found = given(values)
+        p, on = found["probabilities"], found["on"]
+        order = tf.where(on, p, p - 1)  # those that are on first; 1 is always on
+        ranks, classes = tf.math.top_k(order, top_k)
+        chosen = tf.gather(on, classes, batch_dims=len(p.shape) - 1)
+        if class_names is not None:
+            classes = tf.gather(tf.constant(class_names), classes)
+        nothing = tf.constant(-1 if class_names is None else "", classes.dtype)
+        classes = tf.where(chosen, classes, nothing)
+        return {**found, "classes": classes, "scores": tf.where(chosen, ranks, 0)}
+
+    return outputs
+
+
 def blank(signature, shape):
     """Arrays of one blank example of a signature's inputs.
 

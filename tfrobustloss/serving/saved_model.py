@@ -15,6 +15,7 @@ from tfrobustloss.serving import _activation, _signatures, _versions, _warmup
 
 _OWNER = "export"
 _MOST = 5  # classes in `classes` and `scores` by default, and names in an error
+_THRESHOLD = 0.5
 _TABLES = (
     keras.layers.IntegerLookup,
     keras.layers.StringLookup,
@@ -34,6 +35,7 @@ def export(
     version=None,
     activation=None,
     temperature=None,
+    thresholds=None,
 ):
     """Writes a trained model as a SavedModel for TF Serving.
 
@@ -51,6 +53,16 @@ def export(
     its compiled loss says. A model with one sigmoid unit, whose output p is the
     probability of the second of two classes, gives two columns, `[1 - p, p]`.
 
+    A model of many labels at once, compiled with `losses.MultiLabel` or another loss
+    of its kind, or any model with `thresholds`, has a sigmoid and a threshold a class
+    in place of that. All signatures then give
+
+    - `probabilities`, shape `(batch, classes)`, float32;
+    - `on`, shape `(batch, classes)`, bool: probabilities of at least the threshold;
+    - `classes`, shape `(batch, top_k)`: the names of the classes that are on, likeliest
+      first, then empty texts; or ids, then -1;
+    - `scores`, shape `(batch, top_k)`: their probabilities, then 0.
+
     Args:
         model: A built `keras.Model` with one output on Keras' TensorFlow backend. A
             subclassed model must have been called on data: its `inputs` have the
@@ -64,7 +76,8 @@ def export(
         image_bytes: Whether to add the signature `serving_image_bytes`, which takes
             `image_bytes`, a batch of PNG, JPEG, GIF or BMP files; each is decoded and
             resized to the model's input, whose shape is `(height, width, channels)`.
-        top_k: Int in [1, classes], or None for 5, or all where they are fewer.
+        top_k: Int in [1, classes], or None for 5, or all where they are fewer; of many
+            labels, for all.
         warmup: What TF Serving runs while it loads the version. None: one blank example
             a signature. Examples: those for `serving_default`. A dict of signatures'
             names to examples: exactly these, at most 1000; `{}` for none.
@@ -73,6 +86,8 @@ def export(
             or None to read it off the compiled loss.
         temperature: Float in (0, 5]: temperature of a tempered softmax on the outputs,
             or None.
+        thresholds: Of many labels: a number in [0, 1], or a list of them, one a class.
+            None for 0.5 where the loss is one of many labels.
 
     Returns:
         Path of the version, `path/1` at first.
@@ -95,9 +110,11 @@ def export(
     folder = _versions.check(_OWNER, path, version)
     model, loss = network(_OWNER, model)
     check_flag(_OWNER, "image_bytes", image_bytes)
-    num_classes = _activation.num_classes(model)
+    thresholds = label_thresholds(_OWNER, model, loss, thresholds)
+    several = thresholds is not None
+    num_classes = len(thresholds) if several else _activation.num_classes(model)
     names = _check_names(class_names, num_classes)
-    top_k = _check_top_k(top_k, num_classes)
+    top_k = _check_top_k(top_k, num_classes, num_classes if several else _MOST)
     if preprocessing is not None and not image_bytes:
         hint = "It prepares decoded images; add image_bytes=True."
         raise ParameterError(_OWNER, "preprocessing", preprocessing, "None", hint)
@@ -107,8 +124,13 @@ def export(
         raise ParameterTypeError(
             _OWNER, "preprocessing", preprocessing, constraint, hint
         )
-    function, text = _activation.find(_OWNER, model, activation, temperature, loss)
-    head = _signatures.head(function, names, top_k)
+    function, text = _activation.find(
+        _OWNER, model, activation, temperature, loss, several
+    )
+    if several:
+        head = _signatures.label_head(function, names, top_k, thresholds)
+    else:
+        head = _signatures.head(function, names, top_k)
     signatures = {_signatures.TENSORS: _signatures.from_tensors(model, head)}
     if image_bytes:
         images = _signatures.from_images(_OWNER, model, head, preprocessing)
@@ -127,6 +149,41 @@ def export(
         _warmup.write(target, requests)
 
     return _versions.publish(_OWNER, folder, version, write)
+
+
+def label_thresholds(owner, model, loss, thresholds):
+    """A threshold a class of a model of many labels at once.
+
+    Args:
+        owner: Name of the function that asks, for errors.
+        model: The model.
+        loss: The loss it was compiled with, or None.
+        thresholds: A number, a list of numbers, or None.
+
+    Returns:
+        List of floats, or None for a model of classes of which one is right.
+
+    Raises:
+        TypeError: They are no numbers.
+        ValueError: One is outside [0, 1], or there is not one a class.
+    """
+    if thresholds is None:
+        if not _activation.has_several_labels(model, loss):
+            return None
+        thresholds = _THRESHOLD
+    width, limits = model.outputs[0].shape[-1], {"thresholds": Range(0, 1)}
+    if isinstance(thresholds, np.ndarray):
+        thresholds = thresholds.tolist()
+    if not isinstance(thresholds, list | tuple):
+        check(owner, limits, thresholds=thresholds)
+        return [float(thresholds)] * width
+    for each in thresholds:
+        check(owner, limits, thresholds=each)
+    if len(thresholds) != width:
+        constraint = f"a number, or {width}, one for each class of the model"
+        hint = f"These are {len(thresholds)}."
+        raise ParameterError(owner, "thresholds", thresholds, constraint, hint)
+    return [float(each) for each in thresholds]
 
 
 def network(owner, model):
@@ -206,10 +263,10 @@ def _check_names(class_names, num_classes):
     return names
 
 
-def _check_top_k(top_k, num_classes):
+def _check_top_k(top_k, num_classes, most):
     limits = {"top_k": Range(1, num_classes, integer=True, optional=True)}
     check(_OWNER, limits, top_k=top_k)
-    return min(_MOST, num_classes) if top_k is None else int(top_k)
+    return min(most, num_classes) if top_k is None else int(top_k)
 
 
 def _requests(model, signatures, warmup):

@@ -15,12 +15,21 @@ _OWNER = "export_tflite"
 _FLEX = "Flex"  # prefix of TensorFlow's operations in a TensorFlow Lite file
 
 
-def export_tflite(model, path, *, activation=None, temperature=None, allow_flex=False):
+def export_tflite(
+    model,
+    path,
+    *,
+    activation=None,
+    temperature=None,
+    allow_flex=False,
+    thresholds=None,
+):
     """Writes a trained model as a TensorFlow Lite file.
 
     Its one signature, `serving_default`, takes `inputs`, what `model.predict` takes (a
     model with several inputs: their names), and gives `probabilities`: `[1 - p, p]`
-    for a model with one sigmoid unit.
+    for a model with one sigmoid unit. A model of many labels at once gives a
+    probability a class, and `on`, bools: which classes reach their threshold.
 
     Args:
         model: As for `export`.
@@ -31,6 +40,7 @@ def export_tflite(model, path, *, activation=None, temperature=None, allow_flex=
             have itself. Such a file runs only where the app links the Flex delegate,
             TensorFlow's own kernels. Recurrent layers need it unless they are built
             with `unroll=True`.
+        thresholds: As for `export`.
 
     Raises:
         TypeError: A value is of the wrong kind.
@@ -55,8 +65,15 @@ def export_tflite(model, path, *, activation=None, temperature=None, allow_flex=
     files.check_writable(_OWNER, "path", path)
     check_flag(_OWNER, "allow_flex", allow_flex)
     model, loss = saved_model.network(_OWNER, model)
-    function, text = _activation.find(_OWNER, model, activation, temperature, loss)
-    head = _signatures.probabilities(function)
+    thresholds = saved_model.label_thresholds(_OWNER, model, loss, thresholds)
+    several = thresholds is not None
+    function, text = _activation.find(
+        _OWNER, model, activation, temperature, loss, several
+    )
+    if several:
+        head = _signatures.label_probabilities(function, thresholds)
+    else:
+        head = _signatures.probabilities(function)
     signatures = {_signatures.TENSORS: _signatures.from_tensors(model, head)}
     archive, functions = saved_model.trace(_OWNER, model, signatures)
     if text == "linear":

@@ -60,6 +60,19 @@ def _anchors(random):
     return targets.astype("float32"), _normal(random, (2, 4, 3))
 
 
+def _label_rows(random):
+    """Targets of five images and four labels, with missing ones, and logits."""
+    targets = random.integers(-1, 2, (5, 4)).astype("float32")
+    targets[:, 0] = [1, 0, 0.3, 1, 0]
+    targets[4] = -1  # nothing is known of this one, which does not count
+    return targets, _normal(random, (5, 4))
+
+
+def _label_probabilities(random):
+    targets, logits = _label_rows(random)
+    return targets, _sigmoid(logits)
+
+
 def _detections(random):
     """The same with boxes, as deltas, in front."""
     targets, logits = _anchors(random)
@@ -141,6 +154,34 @@ def _both_roles(loss_class, **others):
         )
 
 
+_LABEL_OPTIONS = {"aggregate": "sum", "class_weights": [1.0, 0.0, 2.0, 0.5]}
+_LABEL_REFUSED = (
+    ("aggregate", "max"),
+    ("class_weights", 1.0),
+    ("class_weights", [-1.0]),
+)
+
+
+def _logits_and_probabilities(loss_class, **others):
+    others = {**others, **_LABEL_OPTIONS}
+    yield TaskRow(
+        loss_class,
+        _label_rows,
+        (5,),
+        arguments={"from_logits": True},
+        others=others,
+        refused=_LABEL_REFUSED,
+    )
+    yield TaskRow(
+        loss_class,
+        _label_probabilities,
+        (5,),
+        label="probabilities",
+        others={**others, "from_logits": True},
+        extremes=(*_PROBABILITIES, 1e4, -1e4, 3e38, -3e38),
+    )
+
+
 TASK_ROWS = [
     *_both_roles(losses.MinimaxGAN),
     *_both_roles(losses.NonSaturatingGAN),
@@ -160,6 +201,37 @@ TASK_ROWS = [
         (2, 4),
         label="probabilities",
         others={"from_logits": True},
+        extremes=_PROBABILITIES,
+    ),
+    *_logits_and_probabilities(
+        losses.AsymmetricMultiLabel,
+        gamma_positive=1.0,
+        gamma_negative=0.5,
+        margin=0.2,
+    ),
+    *_logits_and_probabilities(losses.Hill, lam=2.0, margin=0.5, gamma=1.0),
+    *_logits_and_probabilities(
+        losses.SelfPacedCorrection,
+        threshold=0.8,
+        margin=0.5,
+        gamma=1.0,
+        correction=0.5,
+    ),
+    TaskRow(
+        losses.MultiLabel,
+        _label_rows,
+        (5,),
+        arguments={"loss": losses.BiTemperedLogistic(0.8, 1.4, from_logits=True)},
+        others=_LABEL_OPTIONS,
+        refused=_LABEL_REFUSED,
+    ),
+    TaskRow(
+        losses.MultiLabel,
+        _label_probabilities,
+        (5,),
+        label="probabilities",
+        arguments={"loss": losses.SymmetricCrossEntropy()},
+        others=_LABEL_OPTIONS,
         extremes=_PROBABILITIES,
     ),
     TaskRow(

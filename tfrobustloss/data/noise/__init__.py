@@ -19,6 +19,11 @@ from tfrobustloss.data.noise.matrices import (
     realized_rate,
     symmetric,
 )
+from tfrobustloss.data.noise.multi_hot import (
+    corrupt_multi_hot,
+    flip_thresholds,
+    realized_flip_rates,
+)
 
 __all__ = [
     "CLASS_MAPS",
@@ -26,10 +31,13 @@ __all__ = [
     "asymmetric",
     "class_thresholds",
     "corrupt",
+    "corrupt_multi_hot",
     "feature_noise",
+    "flip_thresholds",
     "instance_dependent",
     "open_set",
     "pair_flip",
+    "realized_flip_rates",
     "realized_matrix",
     "realized_rate",
     "stream_seed",

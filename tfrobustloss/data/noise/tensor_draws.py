@@ -1,4 +1,4 @@
-"""The draws of `noise.corrupt` as TensorFlow operations, equal bit by bit."""
+"""The draws of `corrupt` and `corrupt_multi_hot` in TensorFlow, equal bit by bit."""
 
 from tfrobustloss.data.noise.draws import _MIX_1, _MIX_2, _STEP
 
@@ -42,6 +42,42 @@ def noisy_classes(labels, indices, thresholds, seed):
     passed = rows <= uniform_draws(indices, seed)[..., tf.newaxis]
     classes = tf.reduce_sum(tf.cast(passed, tf.int64), axis=-1)
     return tf.cast(classes, labels.dtype)
+
+
+def noisy_multi_hot(labels, indices, thresholds, seed):
+    """The noisy labels that `noise.corrupt_multi_hot` gives the rows of these indices.
+
+    For a dataset of `(image, labels)` in a fixed order:
+
+        def noisy(index, example):
+            image, labels = example
+            return image, noisy_multi_hot(labels, index, thresholds, seed)
+
+        dataset.enumerate().map(noisy)
+
+    Args:
+        labels: Tensor of 0, 1 and -1, shape `(..., classes)`, of a signed type.
+        indices: Int64 tensor of the rows' indices, shape `(...)`.
+        thresholds: `noise.flip_thresholds` of the rates.
+        seed: Int in [0, 2 ** 64).
+
+    Returns:
+        Tensor with the shape and dtype of `labels`.
+    """
+    import tensorflow as tf
+
+    classes = len(thresholds)
+    bounds = tf.constant(thresholds, tf.float64)
+    first = tf.cast(indices, tf.int64)[..., tf.newaxis] * classes
+    draws = uniform_draws(first + tf.range(classes, dtype=tf.int64), seed)
+    positive = labels == tf.constant(1, labels.dtype)
+    lost, changed = (
+        draws < tf.where(positive, bounds[:, 1, kind], bounds[:, 0, kind])
+        for kind in range(2)
+    )
+    noisy = tf.cast(tf.not_equal(positive, changed), labels.dtype)
+    missing = tf.constant(-1, labels.dtype)
+    return tf.where(lost | (labels == missing), missing, noisy)
 
 
 def _mix(bits):

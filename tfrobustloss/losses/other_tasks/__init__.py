@@ -12,6 +12,14 @@ from tfrobustloss.losses.other_tasks.adversarial import (
     non_saturating_gan,
     wasserstein_gan,
 )
+from tfrobustloss.losses.other_tasks.asymmetric_multi_label import (
+    AsymmetricMultiLabel,
+    Hill,
+    SelfPacedCorrection,
+    asymmetric_multi_label,
+    hill,
+    self_paced_correction,
+)
 from tfrobustloss.losses.other_tasks.detection import (
     IoUBalancedClassification,
     IoUBalancedLocalization,
@@ -20,6 +28,7 @@ from tfrobustloss.losses.other_tasks.detection import (
     iou_balanced_localization,
     sigmoid_focal,
 )
+from tfrobustloss.losses.other_tasks.multi_label import MultiLabel, multi_label
 from tfrobustloss.losses.other_tasks.noisy_masks import (
     NoiseRobustDice,
     TLoss,
@@ -38,33 +47,41 @@ from tfrobustloss.losses.other_tasks.segmentation import (
 )
 
 __all__ = [
+    "AsymmetricMultiLabel",
     "Boundary",
     "GeneralRobust",
     "GeneralizedDice",
+    "Hill",
     "HingeGAN",
     "IoUBalancedClassification",
     "IoUBalancedLocalization",
     "LeastSquaresGAN",
     "MinimaxGAN",
     "NoiseRobustDice",
+    "MultiLabel",
     "NonSaturatingGAN",
     "Perceptual",
     "RegionBoundary",
+    "SelfPacedCorrection",
     "SigmoidFocal",
     "TLoss",
     "WassersteinGAN",
+    "asymmetric_multi_label",
     "boundary",
     "general_robust",
     "generalized_dice",
+    "hill",
     "hinge_gan",
     "iou_balanced_classification",
     "iou_balanced_localization",
     "least_squares_gan",
     "minimax_gan",
     "noise_robust_dice",
+    "multi_label",
     "non_saturating_gan",
     "perceptual",
     "region_boundary",
+    "self_paced_correction",
     "sigmoid_focal",
     "t_loss",
     "wasserstein_gan",
