@@ -12,6 +12,9 @@ from tfrobustloss.losses.active_negative import (
     ActiveNegativeCrossEntropy,
     ActiveNegativeFocal,
 )
+from tfrobustloss.losses.adaptive_distributionally_robust import (
+    AdaptiveLabelDistributionallyRobust,
+)
 from tfrobustloss.losses.adma import Adma
 from tfrobustloss.losses.asymmetric import (
     AsymmetricExponential,
@@ -41,7 +44,9 @@ from tfrobustloss.losses.normalized import (
     NormalizedFocal,
     NormalizedGeneralizedCrossEntropy,
 )
+from tfrobustloss.losses.peer import Peer
 from tfrobustloss.losses.poly import PolyCrossEntropy
+from tfrobustloss.losses.s_divergence import SDivergence
 from tfrobustloss.losses.sparse import SparseRegularized
 from tfrobustloss.losses.squared import MeanSquaredError, SquaredHinge
 from tfrobustloss.losses.symmetric import ReverseCrossEntropy, SymmetricCrossEntropy
@@ -139,6 +144,13 @@ RANGES = {
         "margin": None,
         "temperature": Drawn(0.1, 10.0, log=True),
     },
+    AdaptiveLabelDistributionallyRobust: {
+        "margin": None,
+        "alpha": None,
+        "temperature": None,
+    },
+    SDivergence: {"alpha": Drawn(0.1, 1.0), "lambda_": Drawn(-1.0, 0.0)},  # its ranges
+    Peer: {"alpha": None},
     Unhinged: {},
     ConfidenceRegularized: {"beta": Drawn(0.0, 2.0)},
     SparseRegularized: {
