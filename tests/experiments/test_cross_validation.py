@@ -98,13 +98,13 @@ def test_mistakes(options, message):
 
 
 def test_pair_noise_is_not_taken_for_hard_images():
-    """Without refits the rate was 0.062 too low, and entries were off by 0.015."""
+    """Without refits of the matrix its entries were off by 0.0108 on average."""
     digits = data.load("digits", "train")
     noisy = data.noise.corrupt(digits.labels, data.noise.pair_flip(10, 0.35), 1)
-    p = out_of_fold_probabilities(digits.images, noisy, 10, epochs=30, seed=1)
+    p = out_of_fold_probabilities(digits.images, noisy, 10, folds=2, seed=1)
     matrix = data.estimate.transition_matrix(noisy, p)
     true = data.noise.realized_matrix(digits.labels, noisy, 10)
-    assert np.abs(matrix - true).mean() < 0.011
+    assert np.abs(matrix - true).mean() < 0.008
     shares = np.bincount(digits.labels) / len(noisy)
     rate = 1 - shares @ np.diag(matrix)
-    assert rate == pytest.approx(np.mean(noisy != digits.labels), abs=0.045)
+    assert rate == pytest.approx(np.mean(noisy != digits.labels), abs=0.02)
