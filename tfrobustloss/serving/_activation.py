@@ -60,7 +60,7 @@ def find(
         TypeError: `temperature` is not a number.
         ValueError: A value is none of those above, the activation is not known, the
             outputs are probabilities already, a softmax has a single unit, or several
-        labels have a softmax.
+            labels have a softmax.
     """
     function, text = _function(owner, model, activation, temperature, loss)
     if several_labels:

@@ -104,7 +104,7 @@ def test_training_learns_labels_from_those_that_are_known():
     y = np.where(random.random(clean.shape) < 0.5, -1, clean)
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
     loss = losses.MultiLabel(losses.SymmetricCrossEntropy(from_logits=True))
-    model.compile(keras.optimizers.Adam(0.1), loss)
+    model.compile(keras.optimizers.Adam(0.1), loss, run_eagerly=True)
     model.fit(x, y, epochs=30, batch_size=200, verbose=0)
     metric = keras.metrics.AUC(curve="PR", multi_label=True, from_logits=True)
     metric.update_state(clean, model(x))
@@ -155,7 +155,7 @@ def test_fuzz():
     rows = {row.name: row for row in inside}
 
     @seed(SEED)
-    @settings(max_examples=8 * EXAMPLES, deadline=None, database=None)
+    @settings(max_examples=3 * EXAMPLES, deadline=None, database=None)
     @given(case=st.one_of([fuzz.cases(row) for row in inside]))
     def every_case(case):
         case = {**case, "ignore_class": None, "dtype": "float32"}
