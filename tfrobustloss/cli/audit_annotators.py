@@ -1,4 +1,4 @@
-"""What `tfrobustloss audit` says of several annotators."""
+"""Annotator section of `tfrobustloss audit`."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a loss is, at a glance: symmetric, bounded, proper, and how it weighs."""
+"""Computed properties of a loss: symmetry, bounds, proper score, example weights."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""The ranges of the hyper-parameters that authors published: what `suggest` draws.
+"""Published ranges of hyper-parameters, from which `suggest` draws.
 
 From the smallest to the largest value of the papers and their authors' configurations,
 which `published_settings` and the docstrings of the losses list, or the range that a

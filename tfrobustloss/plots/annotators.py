@@ -1,4 +1,4 @@
-"""Section of the page of an audit on annotators: who is at odds with the rest."""
+"""Annotator section of the audit page."""
 
 import numpy as np
 

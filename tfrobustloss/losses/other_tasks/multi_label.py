@@ -1,4 +1,4 @@
-"""Any classification loss for many labels at once: its binary form a class."""
+"""Multi-label wrapper: the binary form of any classification loss for each class."""
 
 import keras
 from keras import ops

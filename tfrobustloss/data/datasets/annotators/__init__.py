@@ -1,4 +1,4 @@
-"""Several labels an example: tables, the consensus, who is at odds with the rest."""
+"""Several annotators: tables of labels, consensus, agreement."""
 
 from tfrobustloss.data.datasets.annotators.agreement import (
     AnnotatorReport,

@@ -1,4 +1,4 @@
-"""How annotators agree with each other, and who is at odds with the rest."""
+"""Agreement between annotators."""
 
 import dataclasses
 

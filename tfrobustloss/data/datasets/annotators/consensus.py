@@ -1,4 +1,4 @@
-"""Labels that several annotators stand for: majority vote, Dawid-Skene."""
+"""Consensus of several annotators: majority vote, Dawid-Skene."""
 
 import dataclasses
 
