@@ -202,6 +202,7 @@ def main(argv=None):
     parser.add_argument("--functions", nargs="+", help="names, all by default")
     options = parser.parse_args(argv)
     try:
+        import cmaes  # noqa: F401  # Optuna needs it, and does not install it
         import optuna  # noqa: F401
 
         rivals = list(RIVALS)

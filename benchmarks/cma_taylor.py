@@ -87,6 +87,7 @@ def main(argv=None):
     search = TaylorLossSearch(task, generations=options.generations, **training)
     rivals = dict(RIVALS)
     try:
+        import cmaes  # noqa: F401  # Optuna needs it, and does not install it
         import optuna  # noqa: F401
     except ImportError:
         del rivals["Optuna"]
