@@ -12,7 +12,8 @@ from tfrobustloss import losses
 FUNCTIONS = {
     name: value
     for name, value in vars(losses).items()
-    if inspect.isfunction(value) and name not in ("decode", "recommended")
+    if inspect.isfunction(value)
+    and name not in ("decode", "describe", "recommended", "suggest")
 }
 CRITICS = [name for name in FUNCTIONS if name.endswith("_gan")]
 

@@ -127,6 +127,8 @@ def test_every_loss_says_it():
         "MultiLabel": "sigmoid",
         "SelfPacedCorrection": "sigmoid",
         "GeneralizedDice": "softmax",
+        "NoiseRobustDice": "softmax",
+        "TLoss": "softmax",
         "Boundary": "softmax",
         "RegionBoundary": "softmax",
     }
