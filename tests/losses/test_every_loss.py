@@ -38,8 +38,8 @@ def test_mathematics(row):
     testing.check_loss(loss, traits, PROGRAMS)
 
 
-# what each backend rounds and traces in its own way; that a step is taken by the gradient
-# of `test_mathematics` is `test_interoperability.py`
+# what each backend rounds and traces in its own way; `fit` takes a step on each of them
+# in `test_interoperability.py`
 NUMERICS = {testing.check_dtypes, testing.check_no_retrace}
 
 
