@@ -41,6 +41,8 @@ _NUMERICS = (
 )
 _MARK_THEIR_OWN = {
     "test_arguments.py",
+    "test_battery_bites.py",
+    "test_describe.py",
     "test_every_loss.py",
     "test_fuzz.py",
     "test_interoperability.py",

@@ -20,6 +20,7 @@ AROUND_CE = losses.CrossEntropy(from_logits=True)
 
 
 # loss; symmetric; lowest, highest; proper ("strictly", or not at all)
+@pytest.mark.numerics
 @pytest.mark.parametrize(
     ("loss", "symmetric", "bounds", "proper"),
     [

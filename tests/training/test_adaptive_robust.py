@@ -27,7 +27,8 @@ def line(count=512, noise=0.3, outliers=0.0, seed=0):
 
 def fit(model, x, y, loss=None, steps=200):
     """Trains by steps on all the data, in one epoch: each costs as many as a few."""
-    model.compile(keras.optimizers.Adam(0.05), loss, jit_compile=False)
+    jit = keras.backend.backend() == "jax"  # elsewhere compiling takes longer
+    model.compile(keras.optimizers.Adam(0.05), loss, jit_compile=jit)
     repeated = (np.tile(each, (steps, 1)) for each in (x, y))
     model.fit(*repeated, batch_size=len(x), shuffle=False, verbose=0)
     return model

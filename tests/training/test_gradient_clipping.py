@@ -98,15 +98,19 @@ def test_in_fit():
     class Watch(keras.callbacks.Callback):
         """The values that the queue should have, from the weights of each step."""
 
-        def on_train_batch_begin(self, batch, logs=None):
+        def synced(self):
             if hasattr(model, "jax_state_sync"):
                 model.jax_state_sync()
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.synced()
             part = slice(16 * batch, 16 * batch + 16)
             z = model.predict_on_batch(x[part])
             values = losses.cross_entropy(y[part], z, from_logits=True)
             seen[:0] = numpy(values).tolist()
 
         def on_train_batch_end(self, batch, logs=None):
+            self.synced()
             before.append((float(tau), list(seen[:40])))
 
     history = model.fit(

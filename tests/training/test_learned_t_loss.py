@@ -50,7 +50,8 @@ def test_it_learns_how_much_to_doubt():
     for wrong in (0.0, 0.25):
         # a scale of the good masks' errors, so that these are Gaussian
         model = LearnedTLoss(network(), scale=0.15, initial_nu=30.0)
-        model.compile(keras.optimizers.Adam(0.05), jit_compile=False)
+        jit = keras.backend.backend() == "jax"  # elsewhere compiling takes longer
+        model.compile(keras.optimizers.Adam(0.05), jit_compile=jit)
         repeated = (np.tile(each, (100, 1, 1, 1)) for each in squares(wrong=wrong))
         model.fit(*repeated, batch_size=48, shuffle=False, verbose=0)
         nu[wrong] = model.nu

@@ -86,7 +86,8 @@ def general_robust(y_true, y_pred, alpha=1.0, scale=1.0, normalized=False):
     y_true = targets.numbers(owner, y_true)
     alpha, scale = (_plain(value, y_pred.dtype) for value in (alpha, scale))
     error = held(y_pred, _LARGEST) - ops.clip(y_true, -_LARGEST, _LARGEST)
-    x = held(error, _farthest(alpha) * _constant(scale)) / scale
+    # not a quotient, whose slope in `scale` overflows on JAX before it is multiplied
+    x = held(error, _farthest(alpha) * _constant(scale)) * (1 / scale)
     losses = _rho(ops.square(x), alpha)
     if normalized:
         losses = losses + (_log(scale) + log_normalizer(alpha, losses.dtype))
