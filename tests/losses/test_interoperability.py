@@ -264,8 +264,10 @@ def test_losses_of_other_tasks_train_under_a_policy(policy):
         inputs[f"of_{head}"] = keras.Input(predicted.shape[1:], name=f"of_{head}")
         # what may not be negative is a probability
         activation = None if min(row.extremes) < 0 else "sigmoid"
+        # begins with the predictions of the row, where boxes overlap
+        options = {"activation": activation, "kernel_initializer": "identity"}
         outputs[head] = keras.layers.Dense(
-            predicted.shape[-1], activation=activation, name=head, dtype=policy
+            predicted.shape[-1], name=head, dtype=policy, **options
         )(inputs[f"of_{head}"])
     model = keras.Model(inputs, outputs)
     assert {output.dtype for output in model.outputs} == {_HALF[policy]}
