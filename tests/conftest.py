@@ -7,8 +7,9 @@ import socket
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # XLA's own passes, but code for the processor is generated in the way that takes a
-# quarter of the time, which changes how results are rounded. `.ci/run` runs the losses
-# on JAX without these flags. An XLA that lacks one of them names it and stops.
+# quarter of the time, which changes how results are rounded. `.ci/run` runs the
+# mathematics of the battery on JAX without these flags. An XLA that lacks one of them
+# names it and stops.
 _QUICK_XLA = (
     "--xla_backend_optimization_level=0",  # of LLVM
     "--xla_cpu_use_fusion_emitters=false",

@@ -121,7 +121,7 @@ def _stopped(stopped: Any) -> str:
 
 
 def _notes(task: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """How rates and epochs were chosen, and the baseline."""
+    """Notes under the table: choice of rates and epochs, and the baseline."""
     by_name = {row["loss"]: row for row in rows}
     stopped = by_name[BASELINE]["stopped"]
     corrected = "" if stopped.matrix is None else ", corrected by the noise matrix"
@@ -172,7 +172,7 @@ def use(search: Any, theta: Sequence[float], arguments: Any) -> str:
 
 
 def interrupted(search: Any, journal: str) -> str:
-    """What Ctrl-C keeps, and how to continue."""
+    """Message after Ctrl-C: the journal, and the command that continues."""
     return (
         f"Interrupted after {console.count(search.generation, 'generation')}. Every "
         f"candidate that was known is in {journal}: the same command goes on."

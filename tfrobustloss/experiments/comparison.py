@@ -245,7 +245,7 @@ class Comparison:
             self.record["results"][place:] = [result]
 
     def _measured(self, runs: "Sequence[_Run]") -> dict[str, Any]:
-        """What a record says of a loss' trainings, one a seed."""
+        """Record of the trainings of a loss, one per seed."""
         found: dict[str, Any] = {}
         if self._task.test is not None:
             found = {

@@ -30,7 +30,7 @@ WINDOW = 5  # epochs that a score is the mean of, as in `StopOnNoisyValidation`
 def worth_of(
     labels: np.ndarray, predicted: np.ndarray, values: np.ndarray | None
 ) -> np.ndarray:
-    """What each prediction is worth, judged by noisy labels.
+    """Values of predictions, judged by noisy labels.
 
     Args:
         labels: Class ids, shape `(examples,)`.
@@ -58,7 +58,7 @@ def classes(logits: np.ndarray) -> np.ndarray:
 def worth_of_logits(
     labels: np.ndarray, logits: np.ndarray, values: np.ndarray | None
 ) -> np.ndarray:
-    """What predictions are worth; the least there is where they are not finite.
+    """Values of predictions; the lowest possible value where they are not finite.
 
     With a matrix, 0 may be more than a sound prediction is worth.
 

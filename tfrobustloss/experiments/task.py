@@ -269,7 +269,7 @@ def validation_noise(labels: np.ndarray, matrix: np.ndarray | None) -> np.ndarra
 
 
 def _judged_by(task: Task, matrix: np.ndarray | None) -> dict[str, Any]:
-    """What the description says of noisy validation; nothing of a clean one."""
+    """Entries of the description for noisy validation; empty for a clean one."""
     if task.validation == "clean":
         return {}
     values = None if matrix is None else matrix.tolist()

@@ -66,7 +66,7 @@ class Description:
 
     @property
     def bounded(self):
-        """Whether the loss has a smallest and a largest value."""
+        """True if the loss has a smallest and a largest value."""
         if self.lowest is None:
             return None
         return math.isfinite(self.lowest) and math.isfinite(self.highest)
@@ -357,7 +357,7 @@ class _Measured:
     # --- properties
 
     def _proper(self, truths, table, seen, pulls, slack):
-        """Whether the loss is a proper score, and a strictly proper one."""
+        """Two flags: proper score, and strictly proper score."""
         count = len(truths)
         expected = table @ truths.T  # of each prediction, under each truth
         gain = expected - np.diagonal(expected[:count])
@@ -370,7 +370,7 @@ class _Measured:
         return bool(proper), bool(proper and (gain[apart] > slack).all())
 
     def _stationary(self, truths, pulls):
-        """Whether the expected loss has no slope at the truths."""
+        """True if the slope of the expected loss is 0 at the true probabilities."""
         if self._on_p:  # along the simplex
             pulls = pulls - pulls.mean(axis=-1, keepdims=True)
         mean = np.einsum("ty,tyk->tk", truths, pulls)
@@ -439,7 +439,7 @@ class _Measured:
 
 @functools.cache
 def _keeps_float64():
-    """Whether float64 is what it says: Keras on torch has operations in float32."""
+    """True where float64 is exact; Keras on torch computes some of it in float32."""
     value = ops.convert_to_tensor(np.array([1 + 1e-12]), "float64")
     return bool(ops.convert_to_numpy(ops.maximum(value, 0.0))[0] != 1)
 

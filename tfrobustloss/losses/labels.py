@@ -430,7 +430,7 @@ def _pair(first, second):
 
 
 def _is_float(labels):
-    """Whether labels, an array, a tensor or lists, are of a float type."""
+    """True for labels (array, tensor or lists) of a float type."""
     dtype = getattr(labels, "dtype", None)
     return "float" in str(np.asarray(labels).dtype if dtype is None else dtype)
 

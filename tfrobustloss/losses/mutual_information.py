@@ -18,7 +18,7 @@ _SINGULAR = 1e-3  # in examples: what stands for a singular value of 0
 def determinant_mutual_information(
     y_true, y_pred, sample_weight=None, from_logits=False
 ):
-    """How much labels and predictions of a batch say of each other: one number.
+    """Mutual information of the labels and predictions of a batch, as one number.
 
         loss = -log(abs(det(M)) + 0.001),   M = transposed labels @ p, classes x classes
 

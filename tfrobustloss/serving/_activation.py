@@ -73,7 +73,7 @@ def find(
 
 
 def has_several_labels(model, loss=None):
-    """Whether the compiled loss is one of many labels at once.
+    """True if the compiled loss is a multi-label loss.
 
     Args:
         model: A `keras.Model`.

@@ -56,7 +56,7 @@ class ModelWithLoss(keras.Model):
         self._weighted = _Weighted()
 
     def call(self, inputs, training=False):
-        """What the network returns."""
+        """Output of the network."""
         return self.model(inputs, **dict.fromkeys(self._asked, training))
 
     def losses_of(self, y, y_pred):

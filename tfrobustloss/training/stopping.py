@@ -96,7 +96,7 @@ class _KeepsTheBest(keras.callbacks.Callback):
             self.best_epoch = epoch
 
     def _threshold(self):
-        """What the output of a single unit is compared with."""
+        """Threshold for the output of a single unit."""
         if self.threshold is not None:
             return self.threshold
         loss = getattr(self.model, "loss", None)

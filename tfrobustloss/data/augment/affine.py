@@ -99,7 +99,7 @@ class Affine:
 
     @property
     def moves_pixels(self):
-        """Whether the map is ever another than the identity."""
+        """True if the map can move pixels, so that masks and boxes must follow."""
         return any(self._config[name] for name in (*_INTERPOLATED, "pixels", "flip"))
 
     def __call__(self, batch, seeds):

@@ -193,7 +193,7 @@ class AugmentedModel(keras.Model):
             _AUGMENTED.reset(token)
 
     def _moves_targets(self, images, y, weights):
-        """Whether masks or weights have to move; raises for targets that cannot."""
+        """True if masks or weights must move; raises for targets that cannot."""
         if not self.augmentation.recipe.moves_pixels:
             return False
         shape = tuple(images.shape)

@@ -132,7 +132,7 @@ class ImageLayer:
 
     @property
     def moves_pixels(self):
-        """Whether masks and boxes have to move with the images."""
+        """True if the layer moves pixels, so that masks and boxes must follow."""
         return not _PHOTOMETRIC.intersection(_kinds(self.layer))
 
     def __call__(self, batch, seeds):
@@ -213,7 +213,7 @@ class ImageLayer:
         return {each: self._layer_for(each, own, config) for each in ranges}
 
     def _works_in(self, value_range):
-        """Whether the layer itself is right for a range."""
+        """True if the Keras layer handles this value range by itself."""
         is_narrow = _UNIT_ALONE.intersection(_kinds(self.layer))
         return value_range == UNIT or (value_range == BYTES and not is_narrow)
 
@@ -435,6 +435,6 @@ class CutMix(_Mixing):
         super().__init__(num_classes, alpha)
 
     def _layer(self):
-        # a pair: of a single number Keras' layer draws alpha anew for each batch
+        # a pair, since from a single number Keras' layer draws a new alpha per batch
         factor = (self.alpha, self.alpha)
         return keras.layers.CutMix(factor=factor, dtype="float32", seed=0)

@@ -162,17 +162,17 @@ class Recipe:
 
     @property
     def mixes_labels(self):
-        """Whether labels are needed, and changed."""
+        """True if a step mixes labels, as mixup and cutmix do."""
         return any(step.mixes_labels for step in self.steps)
 
     @property
     def moves_pixels(self):
-        """Whether masks and boxes have to move with the images."""
+        """True if a step moves pixels, so that masks and boxes must follow."""
         return any(getattr(step, "moves_pixels", True) for step in self.steps)
 
     @property
     def supports_jit(self):
-        """Whether XLA should compile it on TensorFlow."""
+        """True if every step compiles with XLA on TensorFlow."""
         return all(step.supports_jit for step in self.steps)
 
     def __add__(self, other):
@@ -215,7 +215,7 @@ def _with_axes_of(given, moved):
 
 
 def _way_out(step):
-    """What to do about something that is no step, None for a step."""
+    """Hint for an object that is not a step; None for a step."""
     if isinstance(step, type):
         return f"Make one of the class: `{step.__name__}(...)`."
     if isinstance(step, keras.layers.Layer):

@@ -151,7 +151,7 @@ def random_erasing(probability=0.5, area=(0.02, 0.33), value_range=None):
     """`keras.layers.RandomErasing`: a rectangle of each image becomes noise.
 
     It asks not to be compiled by XLA, which draws that noise 15 times slower on a CPU.
-    Pixels do not move: segmentation masks and boxes keep what was there before.
+    Pixels do not move: segmentation masks and boxes are left unchanged.
 
     Args:
         probability: Float in [0, 1] that an image is hit.

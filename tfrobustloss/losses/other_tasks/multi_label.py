@@ -97,7 +97,7 @@ class MultiLabel(MultiLabelLoss):
 
     @property
     def from_logits(self):
-        """Whether predictions are logits: as the inner loss takes them."""
+        """`from_logits` of the inner loss."""
         return self.loss.from_logits
 
     def activation(self, logits):

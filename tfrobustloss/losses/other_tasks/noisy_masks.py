@@ -222,7 +222,7 @@ def log_gamma_ratio(a, m):
 
 
 def _stirling(x):
-    """What log Γ(x) is more than (x - 1/2) log x - x + log(2 pi) / 2."""
+    """Remainder of Stirling's formula: log Γ(x) less its leading terms."""
     inverse = 1 / x
     square = inverse * inverse
     terms = 1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))

@@ -15,7 +15,7 @@ _AT_ODDS = 2  # standard errors
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatorReport:
-    """How an annotator stands to the others.
+    """Agreement of one annotator with the others.
 
     Attributes:
         annotator: Id.
@@ -58,7 +58,7 @@ class AnnotatorReport:
 
 
 def annotator_report(annotations, consensus=None):
-    """How often each annotator agrees with the others, and who is at odds with them.
+    """Agreement of each annotator with the others.
 
     Args:
         annotations: `Annotations`.
